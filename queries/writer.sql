@@ -1,0 +1,102 @@
+-- Called by internal/writer, inside its transactions.
+
+-- OR FAIL spares SQLite a statement journal: an error rolls the whole transaction
+-- back anyway. A row that is there already is left as it is and not counted.
+
+-- name: InsertLLMTrace :execresult
+-- bulk: 16
+INSERT OR FAIL INTO llm_traces (
+    trace_id, created_at, provider, model, input_text, output_text,
+    prompt_tokens, completion_tokens, total_tokens, cost_usd, latency_ms,
+    status, error_type, metadata, session_id, agent, operation,
+    otel_trace_id, otel_span_id, otel_parent_span_id,
+    cache_read_tokens, cache_write_tokens, reasoning_tokens, ttft_ms,
+    error_message, cost_source
+) VALUES (
+    @trace_id, @created_at, @provider, @model, @input_text, @output_text,
+    @prompt_tokens, @completion_tokens, @total_tokens, @cost_usd, @latency_ms,
+    @status, @error_type, @metadata, @session_id, @agent, @operation,
+    @otel_trace_id, @otel_span_id, @otel_parent_span_id,
+    @cache_read_tokens, @cache_write_tokens, @reasoning_tokens, @ttft_ms,
+    @error_message, @cost_source
+) ON CONFLICT (trace_id) DO NOTHING;
+
+-- name: InsertErrorEvent :execresult
+INSERT OR FAIL INTO error_events (
+    trace_id, created_at, error_type, message, stack_trace, severity, metadata
+) VALUES (
+    @trace_id, @created_at, @error_type, @message, @stack_trace, @severity, @metadata
+) ON CONFLICT (trace_id) DO NOTHING;
+
+-- name: InsertSpan :execresult
+-- bulk: 16
+INSERT OR FAIL INTO spans (
+    trace_id, created_at, name, operation, session_id, agent,
+    otel_trace_id, otel_span_id, otel_parent_span_id,
+    duration_ms, status, error_message, metadata
+) VALUES (
+    @trace_id, @created_at, @name, @operation, @session_id, @agent,
+    @otel_trace_id, @otel_span_id, @otel_parent_span_id,
+    @duration_ms, @status, @error_message, @metadata
+) ON CONFLICT (trace_id) DO NOTHING;
+
+-- The row that kept an identity from being stored again, to tell which of a batch
+-- were new (their id is above the last one before it) and whether what was sent
+-- again says the same.
+
+-- name: FindLLMTrace :one
+SELECT id, provider, model, status, input_text, output_text, prompt_tokens, completion_tokens
+FROM llm_traces WHERE trace_id = @trace_id;
+
+-- name: FindErrorEvent :one
+SELECT id, error_type, message, severity FROM error_events WHERE trace_id = @trace_id;
+
+-- name: FindSpan :one
+SELECT id, name, status, duration_ms FROM spans WHERE trace_id = @trace_id;
+
+-- The highest id of each table when a writer starts.
+
+-- name: LastIDs :one
+SELECT
+    CAST((SELECT COALESCE(MAX(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
+    CAST((SELECT COALESCE(MAX(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
+    CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span;
+
+-- name: AddLedger :exec
+INSERT INTO ledger (kind, outcome, reason, n) VALUES (@kind, @outcome, @reason, @n)
+ON CONFLICT (kind, outcome, reason) DO UPDATE SET n = n + excluded.n;
+
+-- name: ListLedger :many
+SELECT kind, outcome, reason, n FROM ledger;
+
+-- name: AddUsage :exec
+INSERT INTO usage (
+    granularity, start_at, provider, model, agent, status, calls,
+    prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+    cost_nano_usd, unmetered, unpriced
+) VALUES (
+    @granularity, @start_at, @provider, @model, @agent, @status, @calls,
+    @prompt_tokens, @completion_tokens, @cache_read_tokens, @cache_write_tokens, @reasoning_tokens,
+    @cost_nano_usd, @unmetered, @unpriced
+) ON CONFLICT (granularity, start_at, provider, model, agent, status) DO UPDATE SET
+    calls = calls + excluded.calls,
+    prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    completion_tokens = completion_tokens + excluded.completion_tokens,
+    cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
+    cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
+    reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+    cost_nano_usd = cost_nano_usd + excluded.cost_nano_usd,
+    unmetered = unmetered + excluded.unmetered,
+    unpriced = unpriced + excluded.unpriced;
+
+-- name: AddLatency :exec
+INSERT INTO latency (granularity, start_at, provider, model, bucket, n)
+VALUES (@granularity, @start_at, @provider, @model, @bucket, @n)
+ON CONFLICT (granularity, start_at, provider, model, bucket) DO UPDATE SET n = n + excluded.n;
+
+-- name: SetMeta :exec
+INSERT INTO meta (key, value) VALUES (@key, @value)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: SetMetaOnce :exec
+INSERT INTO meta (key, value) VALUES (@key, @value) ON CONFLICT (key) DO NOTHING;
