@@ -1,0 +1,114 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const hidden = "***"
+
+// Secret is a value that must not be seen: every way of printing, logging or
+// marshaling it gives "***", or nothing if it is empty.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String returns "***", or "" for an empty secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// Format implements fmt.Formatter. Without it %#v and mistaken verbs such as %d
+// would bypass String. (%p bypasses Format too; go vet refuses it.)
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// MarshalText implements encoding.TextMarshaler and gives what String gives.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue implements slog.LogValuer and gives what String gives.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// URL is an http or https URL whose user info and query may hold credentials:
+// every way of printing, logging or marshaling it hides them.
+type URL string
+
+// Reveal returns the whole URL.
+func (u URL) Reveal() string { return string(u) }
+
+// String returns the URL with user info and query replaced by "***" and without
+// its fragment.
+func (u URL) String() string {
+	if u == "" {
+		return ""
+	}
+	p, err := url.Parse(string(u))
+	// An @ further on means that a password with an unescaped slash may have been
+	// taken for host and path.
+	if err != nil || strings.Contains(p.Path+p.RawQuery+p.Fragment, "@") {
+		return hidden
+	}
+	var b strings.Builder
+	b.WriteString(p.Scheme + "://")
+	if p.User != nil {
+		b.WriteString(hidden + "@")
+	}
+	b.WriteString(p.Host + p.EscapedPath())
+	if p.RawQuery != "" {
+		b.WriteString("?" + hidden)
+	}
+	return b.String()
+}
+
+// Format implements fmt.Formatter, for the same reason as Secret's.
+func (u URL) Format(f fmt.State, _ rune) { io.WriteString(f, u.String()) }
+
+// MarshalText implements encoding.TextMarshaler and gives what String gives.
+func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// LogValue implements slog.LogValuer and gives what String gives.
+func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
+
+func (u URL) valid() bool {
+	p, err := url.Parse(string(u))
+	if err != nil || p.Scheme != "http" && p.Scheme != "https" || p.Hostname() == "" {
+		return false
+	}
+	if p.Port() == "" {
+		return true
+	}
+	port, err := strconv.ParseUint(p.Port(), 10, 16)
+	return err == nil && port > 0
+}
+
+// Bytes is a size in bytes.
+type Bytes int64
+
+// EnvDecode reads a whole number of bytes, or of the unit that follows it: KiB,
+// MiB or GiB. It implements the decoder interface of go-envconfig.
+func (b *Bytes) EnvDecode(text string) error {
+	shift := 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			text, shift = strings.TrimRight(number, " "), 10*(i+1)
+			break
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return err
+	}
+	if n < 0 || n > math.MaxInt64>>shift {
+		return strconv.ErrRange
+	}
+	*b = Bytes(n << shift)
+	return nil
+}
