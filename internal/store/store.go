@@ -1,0 +1,278 @@
+// Package store opens the database and keeps it trustworthy: the lock, the file's
+// identity, the settings of its connections, the schema's version. It alone imports
+// the SQLite driver and goose.
+//
+// A Store is one connection that writes and a few that only read. The writing
+// connection belongs to one goroutine (internal/writer), so that nothing ever waits
+// for SQLite's write lock inside this process, and statements stay prepared.
+//
+// What a commit means (https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous):
+// the rows are in the write-ahead log and survive the end of the process in any
+// form. With synchronous=normal the log is synced to the disk by SyncTx, which the
+// writer calls once a second while there is something to sync, and before it is
+// copied into the database; with synchronous=full by every commit. A power cut loses
+// at most what was not synced, and never tears the database.
+//
+// When a sync fails, the kernel forgets which pages were not written (Rebello et
+// al., "Can Applications Recover from fsync Failures?", ATC '20). Such a Store is
+// closed and the file opened anew, which reads back what the disk really has; see
+// Classify.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"modernc.org/sqlite"
+
+	"github.com/kon-rad/openclaw-trace/db"
+)
+
+// Options say which database to open and how.
+type Options struct {
+	Path        string
+	Synchronous string // "normal" or "full"
+	Damaged     bool   // known from an earlier use: move the file aside, do not open it
+	Log         *slog.Logger
+}
+
+// Store is an open database. Tx, SyncTx and Check belong to the goroutine that
+// writes; Read and QuickCheck may be called by any.
+type Store struct {
+	path     string
+	opts     Options
+	lock     *os.File
+	file     identity
+	writers  *sql.DB // of one connection
+	conn     *conn   // that connection
+	queries  *db.Queries
+	readers  *sql.DB
+	pragmas  Pragmas
+	version  int64
+	unclean  bool
+	movedOff string
+}
+
+func init() {
+	// Both only exist on Linux, where they are wanted. OFD locks survive any other
+	// close of the file in this process; fdatasync(2) leaves out only timestamps.
+	if runtime.GOOS == "linux" {
+		_, _ = sqlite.OFDLocking(true)
+		_, _ = sqlite.Fdatasync(true)
+	}
+}
+
+// Open locks, creates or recovers, and migrates the database. A file of ours that is
+// damaged is moved aside, whole, and a new one started; any other file is refused
+// and left untouched. Errors are or wrap ErrInUse, ErrForeign, ErrNewer, a
+// *MigrationError, or what the file system said.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	s, err := openLocked(ctx, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", opts.Path, err)
+	}
+	return s, nil
+}
+
+func openLocked(ctx context.Context, opts Options) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
+		return nil, err
+	}
+	held, err := lock(opts.Path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: opts.Path, opts: opts, lock: held}
+	if opts.Damaged {
+		err = ErrDamaged
+	} else {
+		err = s.open(ctx)
+	}
+	if IsDamage(err) {
+		opts.Log.Error("the database is damaged and is moved aside", "path", opts.Path, "err", err)
+		s.closeConns()
+		if s.movedOff, err = moveAside(opts.Path, "corrupt"); err == nil {
+			err = s.open(ctx)
+		}
+	}
+	if err != nil {
+		s.closeConns()
+		return nil, errors.Join(err, held.Close())
+	}
+	return s, nil
+}
+
+// prepare makes sure that SQLite finds a database of ours at path, if an empty one.
+func prepare(path string) error {
+	st, err := inspect(path)
+	if err != nil || st == ours {
+		return err
+	}
+	if orphans(path) {
+		if _, err := moveAside(path, "orphan"); err != nil {
+			return err
+		}
+	}
+	return create(path)
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if err := prepare(s.path); err != nil {
+		return err
+	}
+	// A clean stop leaves no log.
+	if info, err := os.Stat(s.path + "-wal"); err == nil && info.Size() > 0 {
+		s.unclean = true
+	}
+	if s.file, _, err = identify(s.path); err != nil {
+		return err
+	}
+	if s.writers, err = open(s.path, "_txlock=immediate", writerPragmas(s.opts.Synchronous)); err != nil {
+		return err
+	}
+	s.writers.SetMaxOpenConns(1)
+	if s.version, err = migrateUp(ctx, s.writers); err != nil {
+		return err
+	}
+	c, err := s.writers.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	s.conn = &conn{Conn: c, stmts: make(map[string]*sql.Stmt)}
+	s.queries = db.New(s.conn)
+	if s.pragmas, err = readPragmas(ctx, c); err != nil {
+		return err
+	}
+	if err := s.pragmas.verify(s.opts.Synchronous); err != nil {
+		return err
+	}
+	if s.readers, err = open(s.path, "", readerPragmas); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(3)
+	s.readers.SetMaxIdleConns(1)
+	return nil
+}
+
+// Path returns the path of the database as it was given.
+func (s *Store) Path() string { return s.path }
+
+// Version returns the schema's version.
+func (s *Store) Version() int64 { return s.version }
+
+// Pragmas returns the writer's settings as read back.
+func (s *Store) Pragmas() Pragmas { return s.pragmas }
+
+// Unclean tells whether the last user of the file did not close it.
+func (s *Store) Unclean() bool { return s.unclean }
+
+// MovedAside returns where Open put a damaged database, or "".
+func (s *Store) MovedAside() string { return s.movedOff }
+
+// Sizes returns the bytes of the database file and of its log, from the file system.
+func (s *Store) Sizes() (database, wal int64) {
+	if _, size, err := identify(s.path); err == nil {
+		database = size
+	}
+	if _, size, err := identify(s.path + "-wal"); err == nil {
+		wal = size
+	}
+	return database, wal
+}
+
+// Tx runs f in a transaction that takes the write lock at once, and commits it
+// unless f fails. Nobody can cancel it: the rows of one caller share it with those
+// of others. What it returns is for Classify.
+func (s *Store) Tx(f func(*db.Queries) error) error {
+	tx, err := s.conn.BeginTx(context.Background(), nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() // fails, as it should, once Commit has been called
+	if err := f(s.queries); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// SyncTx is Tx with a sync of the log to the disk at its commit, which takes all
+// earlier commits with it. A checkpoint would not: a reader can hold it back.
+func (s *Store) SyncTx(f func(*db.Queries) error) error {
+	if s.opts.Synchronous == "full" {
+		return s.Tx(f)
+	}
+	ctx := context.Background()
+	if err := setSynchronous(ctx, s.conn.Conn, "full"); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	err := s.Tx(f)
+	return errors.Join(err, setSynchronous(ctx, s.conn.Conn, "normal"))
+}
+
+// Check returns ErrReplaced when the path no longer leads to the open file, or to
+// one that was cut short. SQLite notices neither: it goes on writing to a file that
+// has no name any more. Call it between a commit and its answer.
+func (s *Store) Check() error {
+	now, size, err := identify(s.path)
+	if err != nil || now != s.file || size == 0 {
+		return errors.Join(ErrReplaced, err)
+	}
+	return nil
+}
+
+// Read runs f on a connection that cannot write. f must not keep results that are
+// still being read: they hold the log.
+func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
+	return f(db.New(s.readers))
+}
+
+// QuickCheck reads the whole file and returns ErrDamaged with what is wrong.
+func (s *Store) QuickCheck(ctx context.Context) error {
+	err := quickCheck(ctx, s.readers)
+	if err != nil && !errors.Is(err, ErrDamaged) && IsDamage(err) {
+		return errors.Join(ErrDamaged, err)
+	}
+	return err
+}
+
+// Close copies the log into the database, removes it, and frees the lock. Readers
+// must have ended. After a Fatal error it may report one more.
+func (s *Store) Close() error {
+	var errs []error
+	if s.readers != nil {
+		// Before the writer: the last connection to close removes the log, and only
+		// one that may write can.
+		errs = append(errs, s.readers.Close())
+		s.readers = nil
+	}
+	if s.conn != nil {
+		if err := truncateWAL(context.Background(), s.conn.Conn); err != nil {
+			errs = append(errs, fmt.Errorf("checkpoint: %w", err))
+		}
+	}
+	s.closeConns()
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// closeConns closes what is open. Its errors say nothing that an earlier one did not.
+func (s *Store) closeConns() {
+	if s.readers != nil {
+		_ = s.readers.Close()
+	}
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	if s.writers != nil {
+		_ = s.writers.Close()
+	}
+	s.readers, s.conn, s.writers = nil, nil, nil
+}

@@ -1,0 +1,534 @@
+// Package writer owns the connection that writes. Everything that is stored goes
+// through Submit, which puts a batch in order, queues it, and returns once the
+// transaction that holds it has committed: its nil error is the product's promise
+// that an event will be there after a crash.
+//
+// One goroutine takes whatever is queued and commits it together. There is no timer
+// in this: a lone batch is committed at once, and the batches that arrive meanwhile
+// form the next group. Group and books (the ledger, the summaries) are one
+// transaction, so after a crash they agree.
+//
+// The queue is bounded in bytes; when it is full, or nothing has happened for
+// MaxWait, Submit says so and the caller is told to send again. Sending again is
+// always safe: a row that is there already is counted, not stored.
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/store"
+)
+
+// MaxWait is how long Submit waits for its commit.
+const MaxWait = 2 * time.Second
+
+// StallAfter is how long one commit may take before Stalled says that the disk hangs.
+const StallAfter = 5 * time.Second
+
+const (
+	// A group is one transaction: large enough for a burst, small enough to answer
+	// its first batch soon. A batch is never split, so one may exceed either.
+	maxGroupRows  = 2000
+	maxGroupBytes = 8 << 20
+
+	// How long commits may stay only in the kernel's memory with synchronous=normal.
+	syncEvery = time.Second
+)
+
+// Errors of Submit. Any other is what the database said, for the log.
+var (
+	ErrFull     = errors.New("the queue is full")
+	ErrClosed   = errors.New("the writer is closed")
+	ErrTimeout  = errors.New("the database did not answer in time; nothing was stored")
+	ErrPending  = errors.New("the database did not answer in time; the batch may yet be stored")
+	ErrRejected = errors.New("the database does not accept these rows")
+)
+
+// Options are the settings of a Writer.
+type Options struct {
+	MaxTextBytes  int   // of input_text and the like; see Batch
+	MaxQueueBytes int64 // of batches that wait
+	Log           *slog.Logger
+}
+
+// A Writer stores batches. Its methods are safe for concurrent use.
+type Writer struct {
+	st   *store.Store
+	opts Options
+	wake chan struct{} // holds one token: something changed under mu
+	done chan struct{} // closed when the goroutine has ended, after err is set
+	err  error
+
+	mu     sync.Mutex // guards the fields up to the next blank line
+	queue  []*pending
+	bytes  int64  // of queue
+	counts Counts // of what has no batch: refusals
+	closed bool
+
+	books    atomic.Pointer[Books]
+	fault    atomic.Pointer[string] // of the last group; nil when it was committed
+	working  atomic.Int64           // Unix ms since when a transaction is under way, or 0
+	fileSize atomic.Int64
+	walSize  atomic.Int64
+
+	// What follows belongs to the goroutine. Slices are kept for the next group.
+	group    []*pending
+	calls    []db.InsertLLMTraceParams
+	spans    []db.InsertSpanParams
+	events   []db.InsertErrorEventParams
+	last     db.LastIDsRow // highest ids before the group
+	summary  summary
+	delta    Counts // the group's additions to the ledger
+	unsynced time.Time // the first commit since the last sync, or zero
+}
+
+// pending is a batch on its way through the queue.
+type pending struct {
+	batch *Batch
+	size  int64
+	taken bool // guarded by Writer.mu; from then on the batch cannot be withdrawn
+
+	// Written by the goroutine before it sends on done.
+	receipt Receipt
+	err     error
+	done    chan struct{} // holds one token
+}
+
+// Receipt says what became of a batch's rows.
+type Receipt struct {
+	Stored     int // new rows
+	Duplicates int // rows that were there already, or twice in the batch
+}
+
+// New starts a Writer on st, which belongs to it until Close has returned.
+func New(st *store.Store, opts Options) (*Writer, error) {
+	w := &Writer{
+		st: st, opts: opts,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		summary: newSummary(),
+	}
+	books := new(Books)
+	err := st.Tx(func(q *db.Queries) error {
+		ctx := context.Background()
+		if st.MovedAside() != "" {
+			moved := db.AddLedgerParams{Kind: KindDatabase, Outcome: MovedAside, Reason: "damaged", N: 1}
+			if err := q.AddLedger(ctx, moved); err != nil {
+				return err
+			}
+		}
+		lines, err := q.ListLedger(ctx)
+		if err != nil {
+			return err
+		}
+		for _, l := range lines {
+			books.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
+		}
+		if w.last, err = q.LastIDs(ctx); err != nil {
+			return err
+		}
+		// A remote knows this database by it.
+		return q.SetMetaOnce(ctx, db.SetMetaOnceParams{Key: "instance", Value: uuid.NewString()})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	w.books.Store(books)
+	w.measure()
+	go w.run()
+	return w, nil
+}
+
+// Books returns the totals as of the last commit, and the refusals since.
+func (w *Writer) Books() Books {
+	b := *w.books.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.counts.list {
+		b.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
+	}
+	return b
+}
+
+// Depth returns how many batches wait.
+func (w *Writer) Depth() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
+}
+
+// Fault returns what is wrong, in words for people, or "": the last transaction
+// failed, or one has been under way for StallAfter.
+func (w *Writer) Fault() string {
+	if since := w.working.Load(); since != 0 {
+		if d := time.Since(time.UnixMilli(since)); d >= StallAfter {
+			return fmt.Sprintf("writer stalled: the disk has not finished a commit for %d s", int(d.Seconds()))
+		}
+	}
+	if f := w.fault.Load(); f != nil {
+		return *f
+	}
+	return ""
+}
+
+// Sizes returns the bytes of the database file and of its log, at most a second old.
+func (w *Writer) Sizes() (database, wal int64) { return w.fileSize.Load(), w.walSize.Load() }
+
+func (w *Writer) measure() {
+	database, wal := w.st.Sizes()
+	w.fileSize.Store(database)
+	w.walSize.Store(wal)
+}
+
+// Done is closed when the writer has ended, by Close or by itself; Err then tells why.
+func (w *Writer) Done() <-chan struct{} { return w.done }
+
+// Err returns the Fatal error (see store.Classify) that ended the writer, or nil
+// after Close. Call it after Done.
+func (w *Writer) Err() error { return w.err }
+
+// Count adds c to the ledger without a batch, at the next commit.
+func (w *Writer) Count(c *Counts) {
+	w.mu.Lock()
+	w.counts.AddAll(c)
+	w.mu.Unlock()
+	w.signal()
+}
+
+// Submit prepares b's rows (see Batch) and stores them, all or none. On nil they
+// are committed. After ErrPending the batch is still in use by the writer: neither
+// it nor what its strings alias may be changed.
+func (w *Writer) Submit(b *Batch) (Receipt, error) {
+	b.prepare(time.Now(), w.opts.MaxTextBytes)
+	p := takePending()
+	p.batch, p.size = b, b.size()
+
+	w.mu.Lock()
+	switch {
+	case w.closed:
+		w.mu.Unlock()
+		return Receipt{}, ErrClosed
+	case w.bytes > 0 && w.bytes+p.size > w.opts.MaxQueueBytes:
+		w.mu.Unlock()
+		return Receipt{}, ErrFull
+	}
+	w.queue = append(w.queue, p)
+	w.bytes += p.size
+	w.mu.Unlock()
+	w.signal()
+
+	select {
+	case <-p.done:
+	default:
+		timeout := time.NewTimer(MaxWait)
+		defer timeout.Stop()
+		select {
+		case <-p.done:
+		case <-timeout.C:
+			if w.withdraw(p) {
+				return Receipt{}, ErrTimeout
+			}
+			select {
+			case <-p.done: // between the two
+			default:
+				return Receipt{}, ErrPending
+			}
+		}
+	}
+	receipt, err := p.receipt, p.err
+	p.release()
+	return receipt, err
+}
+
+// withdraw takes p out of the queue unless the writer has taken it.
+func (w *Writer) withdraw(p *pending) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.taken {
+		return false
+	}
+	for i, q := range w.queue {
+		if q == p {
+			w.queue = append(w.queue[:i], w.queue[i+1:]...)
+			w.bytes -= p.size
+			break
+		}
+	}
+	return true
+}
+
+var pendings = sync.Pool{New: func() any { return &pending{done: make(chan struct{}, 1)} }}
+
+func takePending() *pending { return pendings.Get().(*pending) }
+
+// release gives p back. Nobody may know it any more.
+func (p *pending) release() {
+	*p = pending{done: p.done}
+	pendings.Put(p)
+}
+
+// Close refuses further batches, commits those that wait, and returns when the
+// writer has ended or ctx is done. It may be called again.
+func (w *Writer) Close(ctx context.Context) error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.signal()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d batches are not committed: %w", w.Depth(), ctx.Err())
+	}
+}
+
+func (w *Writer) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // there is one already, and what it is for has not been looked at yet
+	}
+}
+
+// run is the goroutine.
+func (w *Writer) run() {
+	defer close(w.done)
+	timer := time.NewTimer(syncEvery)
+	defer timer.Stop()
+	for {
+		closed := w.take()
+		var err error
+		if len(w.group) > 0 {
+			err = w.commit()
+		} else if closed {
+			if err := w.sync(); err != nil {
+				w.opts.Log.Error("the last sync of the database failed", "err", err)
+			}
+			return
+		}
+		due := w.syncDue()
+		if err == nil && !due.IsZero() && !time.Now().Before(due) {
+			err = w.sync()
+		}
+		if store.Classify(err) == store.Fatal {
+			w.end(err)
+			return
+		}
+		if len(w.group) > 0 {
+			continue
+		}
+		var tick <-chan time.Time
+		if !due.IsZero() {
+			timer.Reset(time.Until(due))
+			tick = timer.C
+		}
+		select {
+		case <-w.wake:
+		case <-tick:
+		}
+	}
+}
+
+// end refuses everything from now on; the store is to be opened anew.
+func (w *Writer) end(err error) {
+	w.err = err
+	w.mu.Lock()
+	w.closed = true
+	left := w.queue
+	w.queue, w.bytes = nil, 0
+	w.mu.Unlock()
+	for _, p := range left {
+		p.err = ErrClosed
+		p.done <- struct{}{}
+	}
+}
+
+// take moves the next group out of the queue and tells whether the writer is closed.
+func (w *Writer) take() (closed bool) {
+	clear(w.group)
+	w.group = w.group[:0]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var rows int
+	var bytes int64
+	for _, p := range w.queue {
+		if len(w.group) > 0 && (rows+p.batch.rows() > maxGroupRows || bytes+p.size > maxGroupBytes) {
+			break
+		}
+		p.taken = true
+		rows += p.batch.rows()
+		bytes += p.size
+		w.group = append(w.group, p)
+	}
+	rest := copy(w.queue, w.queue[len(w.group):])
+	clear(w.queue[rest:])
+	w.queue = w.queue[:rest]
+	w.bytes -= bytes
+	return w.closed
+}
+
+// commit stores the group and answers it. It returns only a Fatal error.
+func (w *Writer) commit() error {
+	err := w.store(w.group)
+	if store.Classify(err) == store.Rejected && len(w.group) > 1 {
+		// One of them is at fault and must not take the others with it.
+		for i := range w.group {
+			err = w.store(w.group[i : i+1])
+			if store.Classify(err) == store.Fatal {
+				w.answer(w.group[i:], err)
+				return err
+			}
+			w.answer(w.group[i:i+1], err)
+		}
+		return nil
+	}
+	w.answer(w.group, err)
+	if store.Classify(err) == store.Fatal {
+		return err
+	}
+	return nil
+}
+
+func (w *Writer) answer(group []*pending, err error) {
+	rejected := store.Classify(err) == store.Rejected
+	if rejected {
+		w.opts.Log.Error("the database does not accept a batch", "err", err)
+		err = ErrRejected
+	}
+	for _, p := range group {
+		if rejected {
+			w.Count(CountOf(Entry{KindRequest, Refused, "rejected by the database"}, 1))
+		}
+		p.err = err
+		p.done <- struct{}{}
+	}
+}
+
+// store commits group and its books in one transaction, and publishes the books
+// before anyone is answered. If the process dies before the commit, nothing of the
+// group is there and nobody was told otherwise; after it, all of it is.
+func (w *Writer) store(group []*pending) error {
+	defer w.reset()
+	counts := w.takeCounts()
+	last := w.last
+	w.working.Store(time.Now().UnixMilli())
+	err := w.st.Tx(func(q *db.Queries) error { return w.insert(q, group) })
+	w.working.Store(0)
+	if err == nil {
+		err = w.st.Check()
+	}
+	w.report(err)
+	if err != nil {
+		w.last = last
+		w.putBack(counts)
+		return err
+	}
+	if w.unsynced.IsZero() {
+		w.unsynced = time.Now()
+	}
+	w.publish()
+	return nil
+}
+
+// takeCounts moves what Count gathered into delta.
+func (w *Writer) takeCounts() Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counts := w.counts
+	w.counts = Counts{}
+	w.delta.AddAll(&counts)
+	return counts
+}
+
+func (w *Writer) putBack(counts Counts) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts.AddAll(&counts)
+}
+
+func (w *Writer) publish() {
+	b := *w.books.Load()
+	for _, l := range w.delta.list {
+		b.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
+	}
+	w.books.Store(&b)
+}
+
+// report remembers the outcome of a transaction for Fault, and logs when it changes.
+func (w *Writer) report(err error) {
+	was := w.fault.Load()
+	switch {
+	case err == nil && was != nil:
+		w.fault.Store(nil)
+		w.opts.Log.Info("the database takes rows again")
+	case err != nil && store.Classify(err) != store.Rejected:
+		text := err.Error()
+		w.fault.Store(&text)
+		if was == nil {
+			w.opts.Log.Warn("the database takes no rows; senders are told to try again", "err", err)
+		}
+	}
+}
+
+// syncDue returns when sync has to be called, or zero when there is nothing to do.
+func (w *Writer) syncDue() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unsynced.IsZero() && len(w.counts.list) > 0 {
+		w.unsynced = time.Now()
+	}
+	if w.unsynced.IsZero() {
+		return time.Time{}
+	}
+	return w.unsynced.Add(syncEvery)
+}
+
+// sync makes all commits so far durable, and writes down what Count gathered.
+func (w *Writer) sync() error {
+	if w.syncDue().IsZero() {
+		return nil
+	}
+	defer w.reset()
+	counts := w.takeCounts()
+	w.working.Store(time.Now().UnixMilli())
+	err := w.st.SyncTx(func(q *db.Queries) error {
+		ctx := context.Background()
+		if err := w.writeDelta(ctx, q); err != nil {
+			return err
+		}
+		now := strconv.FormatInt(time.Now().UnixMilli(), 10)
+		return q.SetMeta(ctx, db.SetMetaParams{Key: "synced_at", Value: now})
+	})
+	w.working.Store(0)
+	if err == nil {
+		err = w.st.Check()
+	}
+	w.report(err)
+	if err != nil {
+		w.putBack(counts)
+		w.unsynced = time.Now()
+		return err
+	}
+	w.unsynced = time.Time{}
+	w.measure()
+	w.publish()
+	return nil
+}
+
+// reset forgets the group's rows, whose strings may alias request bodies.
+func (w *Writer) reset() {
+	clear(w.calls)
+	clear(w.spans)
+	clear(w.events)
+	w.calls, w.spans, w.events = w.calls[:0], w.spans[:0], w.events[:0]
+	w.summary.reset()
+	w.delta.reset()
+}
