@@ -1,0 +1,145 @@
+package genai
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/otlp"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// severityOf returns the severity of an error event, or "" for a record below WARN.
+// The number counts; the text helps where the number is unset.
+func severityOf(l *otlp.LogRecord) string {
+	n := l.SeverityNumber
+	if n == 0 {
+		switch strings.ToUpper(l.SeverityText) {
+		case "WARN", "WARNING":
+			n = 13
+		case "ERROR", "ERR":
+			n = 17
+		case "FATAL", "CRITICAL", "PANIC", "EMERGENCY", "ALERT":
+			n = 21
+		}
+	}
+	switch {
+	case n >= 21:
+		return "critical"
+	case n >= 17:
+		return "error"
+	case n >= 13:
+		return "warning"
+	}
+	return ""
+}
+
+// log adds a record to the batch as an error event. Its trace and span ids go into
+// the metadata only: those that OpenClaw puts on logs match none of its spans.
+func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
+	nano := l.TimeNano
+	if nano == 0 {
+		nano = l.ObservedTimeNano
+	}
+	e := db.InsertErrorEventParams{
+		TraceID: r.logID(l, nano), CreatedAt: millis(nano), Severity: severity, ErrorType: "log",
+	}
+	var event, reason string
+	var stack *string
+	var told, class string
+	isModel := l.EventName != "" && modelEvents[l.EventName]
+	r.meta.reset()
+	r.meta.dropped = int64(l.DroppedAttrs)
+	for i := range l.Attrs {
+		kv := &l.Attrs[i]
+		s := kv.Value.Str
+		switch kv.Key {
+		case "openclaw.event":
+			event = s
+			isModel = isModel || modelEvents[s]
+		case "openclaw.error", "exception.message":
+			told = s
+		case "openclaw.rawErrorPreview", "openclaw.errorPreview":
+			reason = s
+		case "exception.type":
+			class = s
+		case "exception.stacktrace":
+			stack = r.slab.string(s)
+			continue
+		}
+		r.meta.value(kv.Key, &kv.Value, r.maxText)
+	}
+	if isModel {
+		e.ErrorType = "llm_error"
+	}
+	e.StackTrace = stack
+
+	if l.Body.Kind == otlp.String {
+		e.Message = l.Body.Str
+	} else if l.Body.Kind != otlp.Empty {
+		e.Message = string(otlp.AppendJSON(nil, &l.Body))
+	}
+	// With content off OpenClaw's body is the word "log", and an event's own text is
+	// shorter than what it is about.
+	for _, better := range [...]string{told, reason} {
+		if better != "" && (e.Message == "" || e.Message == "log" || isModel) {
+			e.Message = better
+			break
+		}
+	}
+	for _, rest := range [...]string{event, l.EventName, class, l.SeverityText, severity} {
+		if e.Message == "" {
+			e.Message = rest
+		}
+	}
+
+	if l.Body.Kind == otlp.String && l.Body.Str != e.Message && l.Body.Str != "" {
+		r.meta.text("log.body", writer.Cut(l.Body.Str, r.maxText))
+	}
+	if l.EventName != "" {
+		r.meta.text("log.event_name", l.EventName)
+	}
+	if l.TraceID != (otlp.TraceID{}) {
+		r.meta.text("log.trace_id", hex.EncodeToString(l.TraceID[:]))
+	}
+	if l.SpanID != (otlp.SpanID{}) {
+		r.meta.text("log.span_id", hex.EncodeToString(l.SpanID[:]))
+	}
+	r.meta.origin(l.Origin, r.maxText)
+	e.Metadata = r.meta.string(&r.slab)
+	b.Errors = append(b.Errors, e)
+}
+
+// logID derives a record's identity from everything that tells it from another, as
+// records have no id of their own.
+func (r *reader) logID(l *otlp.LogRecord, nano uint64) string {
+	h := sha256.New()
+	write := func(b []byte) {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(b)))
+		h.Write(size[:])
+		h.Write(b)
+	}
+	var number [16]byte
+	binary.BigEndian.PutUint64(number[:], nano)
+	binary.BigEndian.PutUint32(number[8:], uint32(l.SeverityNumber))
+	write(number[:])
+	write([]byte(l.SeverityText))
+	write(l.TraceID[:])
+	write(l.SpanID[:])
+	write(otlp.AppendJSON(nil, &l.Body))
+	attrs := make([]string, len(l.Attrs))
+	for i := range l.Attrs {
+		attrs[i] = l.Attrs[i].Key + "\x00" + string(otlp.AppendJSON(nil, &l.Attrs[i].Value))
+	}
+	slices.Sort(attrs)
+	for _, a := range attrs {
+		write([]byte(a))
+	}
+	var id [36]byte
+	putUUID(id[:], nano, h.Sum(nil))
+	return string(id[:])
+}

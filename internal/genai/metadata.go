@@ -1,0 +1,116 @@
+package genai
+
+import (
+	"strconv"
+
+	"github.com/kon-rad/openclaw-trace/internal/otlp"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// maxMetadata is the size in bytes above which a row's metadata takes no further
+// attributes.
+const maxMetadata = 64 << 10
+
+// metadata builds a row's JSON object in a buffer that is kept for the next row.
+type metadata struct {
+	buf     []byte
+	dropped int64 // attributes that did not fit
+}
+
+func (m *metadata) reset() {
+	m.buf = append(m.buf[:0], '{')
+	m.dropped = 0
+}
+
+func (m *metadata) key(key string) {
+	if len(m.buf) > 1 {
+		m.buf = append(m.buf, ',')
+	}
+	m.buf = otlp.AppendJSONString(m.buf, key)
+	m.buf = append(m.buf, ':')
+}
+
+// value adds an attribute. A text is cut to maxText bytes; anything else longer than
+// that does not fit.
+func (m *metadata) value(key string, v *otlp.Value, maxText int) {
+	if v.Kind == otlp.String {
+		m.text(key, writer.Cut(v.Str, maxText))
+		return
+	}
+	start := len(m.buf)
+	m.key(key)
+	value := len(m.buf)
+	m.buf = otlp.AppendJSON(m.buf, v)
+	if len(m.buf)-value > maxText || len(m.buf) > maxMetadata {
+		m.buf = m.buf[:start]
+		m.dropped++
+	}
+}
+
+func (m *metadata) text(key, s string) {
+	start := len(m.buf)
+	m.key(key)
+	m.buf = otlp.AppendJSONString(m.buf, s)
+	if len(m.buf) > maxMetadata {
+		m.buf = m.buf[:start]
+		m.dropped++
+	}
+}
+
+func (m *metadata) int(key string, n int64) {
+	m.key(key)
+	m.buf = strconv.AppendInt(m.buf, n, 10)
+}
+
+// events adds a span's events, those that fit.
+func (m *metadata) events(events []otlp.Event, maxText int) {
+	if len(events) == 0 {
+		return
+	}
+	m.key("span.events")
+	m.buf = append(m.buf, '[')
+	for i := range events {
+		e := &events[i]
+		start := len(m.buf)
+		if m.buf[start-1] != '[' {
+			m.buf = append(m.buf, ',')
+		}
+		m.buf = append(m.buf, `{"name":`...)
+		m.buf = otlp.AppendJSONString(m.buf, writer.Cut(e.Name, maxText))
+		m.buf = append(m.buf, `,"time":`...)
+		m.buf = strconv.AppendInt(m.buf, millis(e.TimeNano), 10)
+		for j := range e.Attrs {
+			m.buf = append(m.buf, ',')
+			m.buf = otlp.AppendJSONString(m.buf, e.Attrs[j].Key)
+			m.buf = append(m.buf, ':')
+			m.buf = otlp.AppendJSON(m.buf, &e.Attrs[j].Value)
+		}
+		m.buf = append(m.buf, '}')
+		if len(m.buf)-start > maxText || len(m.buf) > maxMetadata {
+			m.buf = m.buf[:start]
+			m.dropped++
+		}
+	}
+	m.buf = append(m.buf, ']')
+}
+
+// string closes the object and returns it, or nil if it is empty.
+func (m *metadata) string(s *slab) *string {
+	if m.dropped > 0 {
+		m.int("openclaw_trace.attributes_dropped", m.dropped)
+	}
+	if len(m.buf) == 1 {
+		return nil
+	}
+	m.buf = append(m.buf, '}')
+	return s.string(string(m.buf))
+}
+
+// origin adds what tells where an item comes from.
+func (m *metadata) origin(o *otlp.Origin, maxText int) {
+	for i := range o.Resource {
+		if kv := &o.Resource[i]; resourceKeys[kv.Key] {
+			m.value(kv.Key, &kv.Value, maxText)
+		}
+	}
+}

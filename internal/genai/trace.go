@@ -1,0 +1,279 @@
+package genai
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/otlp"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// span adds s to the batch as what it is.
+func (r *reader) span(b *writer.Batch, s *otlp.Span) {
+	isCall := r.collect(s.Attrs)
+	if !isCall && s.Name != callSpan {
+		op, _ := r.text(operation)
+		isCall = inference[op] && !wrappers[s.Name]
+	}
+	r.meta.reset()
+	r.meta.dropped = int64(s.DroppedAttrs)
+	kind := writer.KindSpan
+	if isCall || s.Name == callSpan {
+		kind = writer.KindCall
+		b.Calls = append(b.Calls, r.call(s))
+	} else {
+		b.Spans = append(b.Spans, r.other(s))
+	}
+	if len(r.invalid) > 0 {
+		b.Counts.Add(writer.Entry{Kind: kind, Outcome: writer.Repaired, Reason: "number"}, int64(len(r.invalid)))
+	}
+}
+
+// call maps the span of an LLM call.
+func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
+	id := r.spanIDs(s)
+	c := db.InsertLLMTraceParams{
+		TraceID: id.uuid, CreatedAt: millis(s.StartNano), LatencyMS: r.duration(s.StartNano, s.EndNano),
+		OTELTraceID: r.slab.string(id.trace), OTELSpanID: r.slab.string(id.span), OTELParentSpanID: id.parent,
+		Provider: "unknown", Model: "unknown",
+		SessionID: r.textPtr(session), Agent: r.textPtr(agent), Operation: r.textPtr(operation),
+		InputText: r.textPtr(input), OutputText: r.textPtr(output),
+		PromptTokens: r.count(inputTokens), CompletionTokens: r.count(outputTokens),
+		CacheReadTokens: r.count(cacheRead), CacheWriteTokens: r.count(cacheWrite), ReasoningTokens: r.count(reasoning),
+		TtftMS: r.count(ttftMS), CostUSD: r.amount(cost),
+	}
+	if p, _ := r.text(provider); p != "" {
+		c.Provider = p
+	}
+	for _, f := range [...]field{responseModel, requestModel} {
+		if m, _ := r.text(f); m != "" {
+			c.Model = m
+		}
+	}
+	if c.PromptTokens == nil {
+		if n := r.count(uncachedInput); n != nil {
+			c.PromptTokens = r.slab.int(*n + value(c.CacheReadTokens) + value(c.CacheWriteTokens))
+		}
+	}
+	if c.TtftMS == nil {
+		if seconds := r.amount(ttftSeconds); seconds != nil {
+			c.TtftMS = r.slab.int(int64(*seconds * 1000))
+		}
+	}
+
+	detail := r.openclawDetail()
+	if c.OutputText == nil && s.StatusCode != otlp.StatusError {
+		c.OutputText = r.textPtr(openclawOutput)
+	}
+	if c.CostUSD == nil {
+		c.CostUSD = detail.cost
+	}
+	r.outcomeOf(s, detail, &c.Status, &c.ErrorType, &c.ErrorMessage)
+	if c.Status != "ok" && value(c.PromptTokens) == 0 && value(c.CompletionTokens) == 0 && value(c.CacheReadTokens) == 0 {
+		// A call that failed before its usage was known reports zeros.
+		c.PromptTokens, c.CompletionTokens, c.CostUSD = nil, nil, nil
+		c.CacheReadTokens, c.CacheWriteTokens, c.ReasoningTokens = nil, nil, nil
+	}
+	if c.CostUSD != nil {
+		c.CostSource = r.slab.string("reported")
+	}
+
+	r.describe(s, func(m meaning) bool {
+		// What differs from the column it lost to is kept: it may matter.
+		return m.field < lastColumn || m.field == openclawOutput || m.field == toolDefinitions || m.field == duplicate
+	})
+	for _, f := range [...]struct{ key, text string }{
+		{"openclaw.stopReason", detail.stopReason}, {"openclaw.responseId", detail.responseID}, {"openclaw.errorBody", detail.errorBody},
+	} {
+		if f.text != "" {
+			r.meta.text(f.key, writer.Cut(f.text, r.maxText))
+		}
+	}
+	if defs, ok := r.text(toolDefinitions); ok {
+		sum := sha256.Sum256([]byte(defs))
+		r.meta.text("openclaw_trace.tool_definitions_sha256", hex.EncodeToString(sum[:]))
+		r.meta.int("openclaw_trace.tool_definitions_bytes", int64(len(defs)))
+	}
+	c.Metadata = r.meta.string(&r.slab)
+	return c
+}
+
+// other maps a span that is not an LLM call.
+func (r *reader) other(s *otlp.Span) db.InsertSpanParams {
+	id := r.spanIDs(s)
+	row := db.InsertSpanParams{
+		TraceID: id.uuid, CreatedAt: millis(s.StartNano), DurationMS: r.duration(s.StartNano, s.EndNano),
+		Name: s.Name, Operation: r.textPtr(operation), SessionID: r.textPtr(session), Agent: r.textPtr(agent),
+		OTELTraceID: id.trace, OTELSpanID: id.span, OTELParentSpanID: id.parent,
+	}
+	if row.Name == "" {
+		row.Name = "unknown"
+	}
+	var errorType *string
+	r.outcomeOf(s, detail{}, &row.Status, &errorType, &row.ErrorMessage)
+	r.describe(s, func(m meaning) bool {
+		return m.field == operation || m.field == session || m.field == agent || m.field == duplicate
+	})
+	row.Metadata = r.meta.string(&r.slab)
+	return row
+}
+
+// describe puts into the metadata everything but what leave says stands elsewhere.
+func (r *reader) describe(s *otlp.Span, leave func(meaning) bool) {
+	for i := range s.Attrs {
+		kv, m := &s.Attrs[i], r.means[i]
+		if m.field != unknown && leave(m) {
+			winner := r.got[m.field]
+			if winner == &kv.Value || m.field > lastColumn || m.field == input || m.field == output || same(winner, &kv.Value) {
+				continue
+			}
+		}
+		r.meta.value(kv.Key, &kv.Value, r.maxText)
+	}
+	if s.Name != "" {
+		r.meta.text("span.name", writer.Cut(s.Name, r.maxText))
+	}
+	r.meta.events(s.Events, r.maxText)
+	r.meta.origin(s.Origin, r.maxText)
+	if len(r.invalid) > 0 {
+		r.meta.text("openclaw_trace.invalid", strings.Join(r.invalid, " "))
+	}
+}
+
+func same(a, b *otlp.Value) bool {
+	switch {
+	case a.Kind != b.Kind:
+		return false
+	case a.Kind == otlp.String:
+		return a.Str == b.Str
+	case a.Kind == otlp.Int:
+		return a.Int() == b.Int()
+	}
+	return false
+}
+
+// outcomeOf decides how a span ended, and in whose words.
+func (r *reader) outcomeOf(s *otlp.Span, d detail, status *string, errorTypeCol, message **string) {
+	kind, _ := r.text(failureKind)
+	class, _ := r.text(errorType)
+	category, _ := r.text(errorCategory)
+	ended, _ := r.text(outcome)
+	exception := exceptionOf(s)
+
+	*status = "ok"
+	failed := s.StatusCode == otlp.StatusError
+	switch {
+	case kind == "timeout", ended == "timed_out", failed && (IsTimeout(class) || IsTimeout(d.errorType) || IsTimeout(exception.class)):
+		*status = "timeout"
+	case failed:
+		*status = "error"
+	default:
+		return
+	}
+	if class == "Error" { // JavaScript's base class says nothing
+		class = ""
+	}
+	if d.errorCode == "***" { // masked by OpenClaw
+		d.errorCode = ""
+	}
+	for _, t := range [...]string{d.errorCode, d.errorType, kind, class, exception.class, category} {
+		if t != "" {
+			*errorTypeCol = r.slab.string(t)
+			break
+		}
+	}
+	told, _ := r.text(errorText)
+	for _, t := range [...]string{d.errorMessage, told, exception.message, s.StatusMessage} {
+		if t != "" {
+			*message = r.slab.string(t)
+			break
+		}
+	}
+}
+
+type exception struct{ class, message string }
+
+// exceptionOf returns what a span event "exception" says, as OpenTelemetry's
+// conventions for exceptions define it.
+func exceptionOf(s *otlp.Span) (e exception) {
+	for i := range s.Events {
+		if s.Events[i].Name != "exception" {
+			continue
+		}
+		for j := range s.Events[i].Attrs {
+			switch kv := &s.Events[i].Attrs[j]; kv.Key {
+			case "exception.type":
+				e.class = kv.Value.Str
+			case "exception.message":
+				e.message = kv.Value.Str
+			}
+		}
+	}
+	return e
+}
+
+// detail is what only OpenClaw's own form of the answer says of a call. It is there
+// when content is captured.
+type detail struct {
+	cost                               *float64 // USD
+	errorCode, errorType, errorMessage string
+	errorBody, stopReason, responseID  string
+}
+
+// openclawDetail reads the last message of openclaw.content.output_messages. A text
+// that OpenClaw cut short is no JSON any more; then it says what came before the cut.
+func (r *reader) openclawDetail() (d detail) {
+	v := r.got[openclawOutput]
+	if v == nil || v.Kind != otlp.String {
+		return d
+	}
+	dec := jsontext.NewDecoder(strings.NewReader(v.Str), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	var path [3]string // names on the way down, of the message's own members and of usage.cost
+	for {
+		depth := dec.StackDepth()
+		kind, length := dec.StackIndex(depth)
+		isName := kind == '{' && length%2 == 0
+		t, err := dec.ReadToken()
+		if err != nil {
+			return d
+		}
+		switch {
+		case kind == '[' && depth == 1 && t.Kind() == '{':
+			d = detail{}
+		case isName && t.Kind() == '"':
+			if depth-2 >= 0 && depth-2 < len(path) {
+				path[depth-2] = t.String()
+			}
+		case depth == 2 && t.Kind() == '"':
+			switch path[0] {
+			case "errorCode":
+				d.errorCode = t.String()
+			case "errorType":
+				d.errorType = t.String()
+			case "errorMessage":
+				d.errorMessage = t.String()
+			case "errorBody":
+				d.errorBody = t.String()
+			case "stopReason":
+				d.stopReason = t.String()
+			case "responseId":
+				d.responseID = t.String()
+			}
+		case depth == 4 && t.Kind() == '0' && path == [3]string{"usage", "cost", "total"}:
+			if total, err := t.Float(); err == nil && total >= 0 {
+				d.cost = &total
+			}
+		}
+	}
+}
+
+func value(p *int64) int64 {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
