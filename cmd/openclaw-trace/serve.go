@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/api"
+	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/store"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// maxQueueBytes bounds the batches that wait to be stored.
+const maxQueueBytes = 16 << 20
+
+// heapFloor is memory that is reserved and never touched: the garbage collector
+// counts it as live and so runs less often than a heap this small would have it.
+// The kernel gives no page for it.
+var heapFloor []byte
+
+// serve runs the sidecar until ctx is done. The listeners stand outside; inside, a
+// session is one open database. A session that can no longer be trusted (a replaced
+// file, damage, a failed sync) ends, and the next one is a normal start.
+func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err error) {
+	started := time.Now()
+	cfg, err := loadConfig(environ, stderr)
+	if err != nil {
+		return err
+	}
+	heapFloor = make([]byte, 8<<20)
+	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	version, _ := buildVersion()
+	log.Info("openclaw-trace " + version + " starting...")
+	log.LogAttrs(ctx, slog.LevelInfo, "settings", slog.Any("", cfg))
+	if cfg.PushEndpoint == "" {
+		log.Warn("push is disabled: OCT_PUSH_ENDPOINT is not set; events are kept here only")
+	} else {
+		log.Warn("OCT_PUSH_ENDPOINT is set, but this version does not forward; events are kept here only")
+	}
+
+	session, err := open(ctx, cfg, log, false)
+	if err != nil {
+		return err
+	}
+	defer func() { session.discard() }() // does nothing after an orderly stop
+
+	listeners, err := listen(cfg, log)
+	if err != nil {
+		return err
+	}
+	server := api.New(apiOptions(cfg, version, log))
+	server.Use(&session.Session)
+	srv := server.HTTPServer()
+	failed := make(chan error, len(listeners))
+	var serving sync.WaitGroup
+	var addrs []string
+	for _, l := range listeners {
+		addrs = append(addrs, l.Addr().String())
+		serving.Go(func() { failed <- srv.Serve(l) })
+	}
+	log.Info("listening", "addresses", addrs)
+
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			log.Info("signal received", "queue_depth", session.Writer.Depth())
+			running = false
+		case err = <-failed:
+			log.Error("a listener failed", "err", err)
+			running = false
+		case cause := <-session.failed:
+			log.Error("the database is closed and will be opened anew", "err", cause)
+			server.Lost(cause.Error())
+			session.discard()
+			next, openErr := reopen(ctx, cfg, log, store.IsDamage(cause))
+			if openErr != nil {
+				running, err = false, openErr
+				break
+			}
+			session = next
+			server.Use(&session.Session)
+		}
+	}
+
+	// One budget for all steps. Whatever it cuts short, what was answered is stored.
+	budget, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	defer cancel()
+	server.Stop()
+	shutdown(budget, srv)
+	serving.Wait()
+	log.Info("requests finished", "queue_depth", session.Writer.Depth())
+	err = errors.Join(err, session.close(budget))
+	books := session.Writer.Books()
+	log.Info("final push", "status", "disabled")
+	if err != nil {
+		log.Error("the shutdown was not clean", "err", err)
+	}
+	log.Info("shutdown complete", "received", books.Received, "pending", books.Pending(),
+		"duplicates", books.Duplicates, "refused", books.Refused,
+		"uptime_seconds", int64(time.Since(started).Seconds()))
+	return err
+}
+
+func apiOptions(cfg *config.Config, version string, log *slog.Logger) api.Options {
+	hosts := cfg.AllowedHosts
+	if cfg.Host != "*" {
+		hosts = append(hosts, cfg.Host)
+	}
+	return api.Options{
+		Version: version, AuthToken: cfg.AuthToken.Reveal(),
+		AnyHost: cfg.AnyInterface(), AllowedHosts: hosts,
+		MaxBodyBytes: int64(cfg.MaxBodyBytes), MaxTextBytes: int(cfg.MaxTextBytes),
+		PushEnabled: cfg.PushEndpoint != "", Log: log,
+	}
+}
+
+// shutdown stops listening and waits for the requests under way. They answer within
+// writer.MaxWait; a connection that has not asked for anything is not waited for.
+func shutdown(ctx context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, writer.MaxWait+time.Second)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		_ = srv.Close() // nothing is left to do with an error
+	}
+}
+
+// session is an open database with its writer.
+type session struct {
+	api.Session
+	log     *slog.Logger
+	failed  chan error         // why the session must end
+	stop    context.CancelFunc // of the check
+	checked chan struct{}      // closed when the check has ended
+	closed  bool
+}
+
+// open starts a session.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger, damaged bool) (*session, error) {
+	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, Damaged: damaged, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	w, err := writer.New(st, writer.Options{MaxTextBytes: int(cfg.MaxTextBytes), MaxQueueBytes: maxQueueBytes, Log: log})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	size, wal := st.Sizes()
+	log.Info("database opened", "path", st.Path(), "schema_version", st.Version(), "pragmas", st.Pragmas(),
+		"size_bytes", size, "wal_size_bytes", wal, "clean", !st.Unclean(), "moved_aside", st.MovedAside())
+	s := &session{log: log, failed: make(chan error, 2), checked: make(chan struct{})}
+	s.Store, s.Writer = st, w
+	checking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go func() {
+		defer close(s.checked)
+		if st.Unclean() {
+			s.check(checking)
+		}
+	}()
+	go func() {
+		<-w.Done()
+		if err := w.Err(); err != nil {
+			s.failed <- err
+		}
+	}()
+	return s, nil
+}
+
+// check reads the whole file after an unclean stop, beside the session's work.
+func (s *session) check(ctx context.Context) {
+	switch err := s.Store.QuickCheck(ctx); {
+	case store.IsDamage(err):
+		s.failed <- err
+	case ctx.Err() != nil:
+	case err != nil:
+		s.log.Warn("the check of the database did not finish", "err", err)
+	default:
+		s.log.Info("the database was not closed by its last user; a check found nothing wrong")
+	}
+}
+
+// close stores what is queued and closes the database, within ctx. A disk that does
+// not answer is left to itself: what was answered is in the log.
+func (s *session) close(ctx context.Context) error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.stop()
+	if err := s.Writer.Close(ctx); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	closed := make(chan error, 1)
+	go func() {
+		<-s.checked
+		closed <- s.Store.Close()
+	}()
+	select {
+	case err := <-closed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("close the database: %w", ctx.Err())
+	}
+}
+
+// discard closes a session that has failed. Its errors add nothing to the cause.
+func (s *session) discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), writer.StallAfter)
+	defer cancel()
+	if err := s.close(ctx); err != nil {
+		s.log.Debug("closing the failed database", "err", err)
+	}
+}
+
+// reopen starts the next session, trying until it succeeds, ctx is done, or the file
+// turns out not to be ours.
+func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, damaged bool) (*session, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		s, err := open(ctx, cfg, log, damaged)
+		if err == nil || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer) {
+			return s, err
+		}
+		log.Warn("the database cannot be opened; will try again", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// listen binds all addresses, or none.
+func listen(cfg *config.Config, log *slog.Logger) (list []net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range list {
+				_ = l.Close() // the first error is the one to tell
+			}
+		}
+	}()
+	limiter := new(api.Limiter)
+	bind := func(port int) error {
+		for _, host := range cfg.ListenHosts() {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+			if host == "::1" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
+				continue // a machine without IPv6
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, limiter.Listener(l))
+		}
+		return nil
+	}
+	if err := bind(cfg.Port); err != nil {
+		return list, fmt.Errorf("listen on OCT_PORT %d: %w", cfg.Port, err)
+	}
+	if cfg.OTLPPort == 0 {
+		return list, nil
+	}
+	own := len(list)
+	if err := bind(cfg.OTLPPort); err != nil {
+		if cfg.OTLPPortSet {
+			return list, fmt.Errorf("listen on OCT_OTLP_PORT %d: %w", cfg.OTLPPort, err)
+		}
+		for _, l := range list[own:] {
+			_ = l.Close() // half a port is none
+		}
+		list = list[:own]
+		log.Warn("OTLP's default port is taken; exporters have to be pointed at OCT_PORT", "port", cfg.OTLPPort, "err", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// health is the answer of GET /health.
+type health struct {
+	Status        string   `json:"status"` // ok | degraded | error
+	Reasons       []string `json:"reasons"`
+	UptimeSeconds int64    `json:"uptime_seconds"`
+	Version       string   `json:"version"`
+
+	DBStatus     string `json:"db_status"` // ok | error
+	DBSizeBytes  int64  `json:"db_size_bytes"`
+	WALSizeBytes int64  `json:"wal_size_bytes"`
+
+	QueueDepth     int   `json:"queue_depth"`     // batches that wait to be stored
+	EventsReceived int64 `json:"events_received"` // stored ever
+	EventsDropped  int64 `json:"events_dropped"`  // refused or deleted undelivered, ever
+
+	LastPushTime   *int64 `json:"last_push_time"`   // Unix ms
+	LastPushStatus string `json:"last_push_status"` // disabled | never | ok | error
+	UnsyncedCount  int64  `json:"unsynced_count"`
+
+	Ledger          ledger           `json:"ledger"`
+	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
+}
+
+// ledger balances: received = pending + delivered + quarantined + dropped + expired.
+type ledger struct {
+	Received    int64 `json:"received"`
+	Pending     int64 `json:"pending"`
+	Delivered   int64 `json:"delivered"`
+	Quarantined int64 `json:"quarantined"`
+	Dropped     int64 `json:"dropped"`
+	Expired     int64 `json:"expired"`
+}
+
+// getHealth answers from memory, so that it answers when the disk does not.
+func (s *Server) getHealth(*http.Request) (response, error) {
+	h := health{
+		Status: "ok", Reasons: []string{}, Version: s.opts.Version,
+		UptimeSeconds: int64(time.Since(s.started) / time.Second),
+		DBStatus:      "ok", LastPushStatus: "disabled", DroppedByReason: map[string]int64{},
+	}
+	if s.opts.PushEnabled {
+		h.LastPushStatus = "never"
+	}
+	if session := s.session.Load(); session != nil {
+		w := session.Writer
+		h.DBSizeBytes, h.WALSizeBytes = w.Sizes()
+		h.QueueDepth = w.Depth()
+		books := w.Books()
+		h.EventsReceived = books.Received
+		h.EventsDropped = books.Refused + books.Dropped
+		h.UnsyncedCount = books.Pending()
+		h.Ledger = ledger{
+			books.Received, books.Pending(), books.Delivered, books.Quarantined, books.Dropped, books.Expired,
+		}
+		if books.DroppedByReason != nil {
+			h.DroppedByReason = books.DroppedByReason
+		}
+		if to := session.Store.MovedAside(); to != "" {
+			h.degrade("the database was damaged; it was moved to " + to + " and a new one started")
+		}
+	}
+	if fault := s.fault(); fault != "" {
+		h.Status, h.DBStatus = "error", "error"
+		h.Reasons = append(h.Reasons, fault)
+	}
+	body, err := json.Marshal(h)
+	if err != nil {
+		return response{}, err
+	}
+	return response{http.StatusOK, jsonType, append(body, '\n')}, nil
+}
+
+func (h *health) degrade(reason string) {
+	h.Status = "degraded"
+	h.Reasons = append(h.Reasons, reason)
+}
+
+// fault returns why events cannot be stored at the moment, or "".
+func (s *Server) fault() string {
+	session := s.session.Load()
+	if session == nil {
+		return *s.problem.Load()
+	}
+	return session.Writer.Fault()
+}
+
+// getReady answers 200 when events can be stored. A remote that does not answer is
+// no reason to send none here.
+func (s *Server) getReady(*http.Request) (response, error) {
+	fault := s.fault()
+	if s.stopping.Load() {
+		fault = "stopping"
+	}
+	if fault != "" {
+		return response{}, errUnavailable("not ready: "+fault, nil)
+	}
+	return response{http.StatusOK, jsonType, []byte(`{"status":"ready"}` + "\n")}, nil
+}

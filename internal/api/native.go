@@ -1,0 +1,584 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/genai"
+	"github.com/kon-rad/openclaw-trace/internal/otlp"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// Limits of a native body.
+const (
+	maxEvents   = genai.MaxItems
+	maxMetadata = 64 << 10 // bytes of an event's metadata
+)
+
+// native is what may be sent to one of the native endpoints.
+type native struct {
+	kind string // in the ledger
+	// read takes the members of one event up to the closing brace and adds it to b.
+	// A rejection is an error of type reject.
+	read func(n *nativeReader, b *writer.Batch) error
+	ids  func(*writer.Batch) []string
+}
+
+var nativeCalls = native{writer.KindCall, (*nativeReader).call, func(b *writer.Batch) []string {
+	ids := make([]string, len(b.Calls))
+	for i := range b.Calls {
+		ids[i] = b.Calls[i].TraceID
+	}
+	return ids
+}}
+
+var nativeErrors = native{writer.KindError, (*nativeReader).errorEvent, func(b *writer.Batch) []string {
+	ids := make([]string, len(b.Errors))
+	for i := range b.Errors {
+		ids[i] = b.Errors[i].TraceID
+	}
+	return ids
+}}
+
+// reject says why one event cannot be stored. It ends that event only.
+type reject string
+
+func (r reject) Error() string { return string(r) }
+
+// readNative reads one object, an array of objects, or newline-delimited objects.
+// A malformed body is an error with its position; an event that cannot be stored is
+// listed and takes no other with it.
+func readNative(body []byte, kind string, what native) (answer, error) {
+	if at := tooDeep(body); at >= 0 {
+		return answer{}, errBadRequest(fmt.Sprintf("the body is nested deeper than %d at byte %d", otlp.MaxDepth, at))
+	}
+	n := readers.Get().(*nativeReader)
+	defer n.release()
+	n.dec.Reset(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+	batch := new(writer.Batch)
+	var rejected []rejection
+	index, count := 0, 0
+	event := func() error {
+		defer func() { index++ }()
+		reason := ""
+		switch {
+		case index >= maxEvents:
+			reason = fmt.Sprintf("more than %d events in one request", maxEvents)
+			if err := n.dec.SkipValue(); err != nil {
+				return err
+			}
+		case n.dec.PeekKind() != '{':
+			reason = "an event must be a JSON object"
+			if err := n.dec.SkipValue(); err != nil {
+				return err
+			}
+		default:
+			var no reject
+			if err := what.read(n, batch); errors.As(err, &no) {
+				reason = string(no)
+			} else if err != nil {
+				return err
+			}
+		}
+		if reason != "" {
+			count++
+			if len(rejected) < maxRejections {
+				rejected = append(rejected, rejection{index, reason})
+			}
+			batch.Counts.Add(writer.Entry{Kind: what.kind, Outcome: writer.Refused, Reason: "invalid"}, 1)
+		}
+		return nil
+	}
+
+	err := n.events(kind == ndjsonType, event)
+	if err != nil {
+		return answer{}, malformed(err, n.dec.InputOffset())
+	}
+	return nativeAnswer(batch, rejected, count, func() []string { return what.ids(batch) })
+}
+
+// events calls f with the decoder before each event of the body.
+func (n *nativeReader) events(lines bool, f func() error) error {
+	if lines {
+		for {
+			if n.dec.PeekKind() == jsontext.KindInvalid {
+				if _, err := n.dec.ReadToken(); err != io.EOF {
+					return err
+				}
+				return nil
+			}
+			if err := f(); err != nil {
+				return err
+			}
+		}
+	}
+	if n.dec.PeekKind() == '[' {
+		if _, err := n.dec.ReadToken(); err != nil {
+			return err
+		}
+		for kind := n.dec.PeekKind(); kind != ']'; kind = n.dec.PeekKind() {
+			if kind == jsontext.KindInvalid {
+				_, err := n.dec.ReadToken() // says what is wrong
+				return err
+			}
+			if err := f(); err != nil {
+				return err
+			}
+		}
+		if _, err := n.dec.ReadToken(); err != nil {
+			return err
+		}
+	} else if err := f(); err != nil {
+		return err
+	}
+	if _, err := n.dec.ReadToken(); err != io.EOF {
+		if err == nil {
+			err = errors.New("unexpected data after the JSON value")
+		}
+		return err
+	}
+	return nil
+}
+
+func malformed(err error, at int64) error {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		at, err = syntax.ByteOffset, syntax.Err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errBadRequest(fmt.Sprintf("the body is malformed JSON: it ends early at byte %d", at))
+	}
+	return errBadRequest(fmt.Sprintf("the body is malformed JSON: %s at byte %d", strings.TrimPrefix(err.Error(), "jsontext: "), at))
+}
+
+// tooDeep returns where the nesting of a JSON text exceeds otlp.MaxDepth, or -1.
+func tooDeep(body []byte) int {
+	depth, inString := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case inString:
+			if c == '\\' {
+				i++
+			} else if c == '"' {
+				inString = false
+			}
+		case c == '"':
+			inString = true
+		case c == '{' || c == '[':
+			if depth++; depth > otlp.MaxDepth {
+				return i
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return -1
+}
+
+// nativeReader reads the members of events. It is kept from one request to the next.
+type nativeReader struct {
+	dec     *jsontext.Decoder
+	extra   []byte   // members of the event's metadata: `"key":value,…`
+	invalid []string // members whose value makes no sense
+}
+
+var readers = sync.Pool{New: func() any { return &nativeReader{dec: jsontext.NewDecoder(new(bytes.Buffer))} }}
+
+func (n *nativeReader) release() {
+	n.dec.Reset(new(bytes.Buffer)) // lets go of the body
+	readers.Put(n)
+}
+
+// members calls f with each member's name, the decoder standing before its value.
+func (n *nativeReader) members(f func(name string) error) error {
+	n.extra, n.invalid = n.extra[:0], n.invalid[:0]
+	if _, err := n.dec.ReadToken(); err != nil {
+		return err
+	}
+	for n.dec.PeekKind() == '"' {
+		t, err := n.dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := f(t.String()); err != nil {
+			return err
+		}
+	}
+	_, err := n.dec.ReadToken()
+	return err
+}
+
+// call reads an LLM call. Its members are the columns of llm_traces.
+func (n *nativeReader) call(b *writer.Batch) error {
+	var c db.InsertLLMTraceParams
+	var id, status *string
+	err := n.members(func(name string) error {
+		switch name {
+		case "trace_id":
+			return n.string(name, &id)
+		case "created_at":
+			return n.time(&c.CreatedAt)
+		case "provider":
+			return n.required(name, &c.Provider)
+		case "model":
+			return n.required(name, &c.Model)
+		case "input_text":
+			return n.content(&c.InputText)
+		case "output_text":
+			return n.content(&c.OutputText)
+		case "prompt_tokens":
+			return n.count(name, &c.PromptTokens)
+		case "completion_tokens":
+			return n.count(name, &c.CompletionTokens)
+		case "total_tokens":
+			return n.count(name, &c.TotalTokens)
+		case "cache_read_tokens":
+			return n.count(name, &c.CacheReadTokens)
+		case "cache_write_tokens":
+			return n.count(name, &c.CacheWriteTokens)
+		case "reasoning_tokens":
+			return n.count(name, &c.ReasoningTokens)
+		case "cost_usd":
+			return n.amount(name, &c.CostUSD)
+		case "latency_ms":
+			return n.millis(name, &c.LatencyMS)
+		case "ttft_ms":
+			return n.millis(name, &c.TtftMS)
+		case "status":
+			return n.string(name, &status)
+		case "error_type":
+			return n.string(name, &c.ErrorType)
+		case "error_message":
+			return n.string(name, &c.ErrorMessage)
+		case "session_id":
+			return n.string(name, &c.SessionID)
+		case "agent":
+			return n.string(name, &c.Agent)
+		case "operation":
+			return n.string(name, &c.Operation)
+		case "otel_trace_id":
+			return n.string(name, &c.OTELTraceID)
+		case "otel_span_id":
+			return n.string(name, &c.OTELSpanID)
+		case "otel_parent_span_id":
+			return n.string(name, &c.OTELParentSpanID)
+		case "metadata":
+			return n.metadata()
+		}
+		return n.unknown(name)
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Provider == "":
+		return reject("provider is required")
+	case c.Model == "":
+		return reject("model is required")
+	}
+	if c.TraceID, err = identity(id); err != nil {
+		return err
+	}
+	switch {
+	case status != nil && *status != "":
+		c.Status = *status
+		if c.Status != "ok" && c.Status != "error" && c.Status != "timeout" {
+			return reject(fmt.Sprintf("status %.40q is none of ok, error, timeout", c.Status))
+		}
+	case c.ErrorType == nil:
+		c.Status = "ok"
+	case genai.IsTimeout(*c.ErrorType):
+		c.Status = "timeout"
+	default:
+		c.Status = "error"
+	}
+	if c.CostUSD != nil {
+		reported := "reported"
+		c.CostSource = &reported
+	}
+	c.Metadata = n.finish(b, writer.KindCall)
+	b.Calls = append(b.Calls, c)
+	return nil
+}
+
+// errorEvent reads an error. Its members are the columns of error_events.
+func (n *nativeReader) errorEvent(b *writer.Batch) error {
+	var e db.InsertErrorEventParams
+	var id, severity *string
+	err := n.members(func(name string) error {
+		switch name {
+		case "trace_id":
+			return n.string(name, &id)
+		case "created_at":
+			return n.time(&e.CreatedAt)
+		case "error_type":
+			return n.required(name, &e.ErrorType)
+		case "message":
+			return n.required(name, &e.Message)
+		case "stack_trace":
+			return n.string(name, &e.StackTrace)
+		case "severity":
+			return n.string(name, &severity)
+		case "metadata":
+			return n.metadata()
+		}
+		return n.unknown(name)
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case e.ErrorType == "":
+		return reject("error_type is required")
+	case e.Message == "":
+		return reject("message is required")
+	}
+	if e.TraceID, err = identity(id); err != nil {
+		return err
+	}
+	e.Severity = "error"
+	if severity != nil && *severity != "" {
+		e.Severity = *severity
+		if e.Severity != "warning" && e.Severity != "error" && e.Severity != "critical" {
+			return reject(fmt.Sprintf("severity %.40q is none of warning, error, critical", e.Severity))
+		}
+	}
+	e.Metadata = n.finish(b, writer.KindError)
+	b.Errors = append(b.Errors, e)
+	return nil
+}
+
+// identity returns the client's UUID in lower case, or "" when it sent none.
+func identity(id *string) (string, error) {
+	if id == nil || *id == "" {
+		return "", nil
+	}
+	u, err := uuid.Parse(*id)
+	if err != nil || len(*id) != 36 {
+		return "", reject(fmt.Sprintf("trace_id %.40q is not a UUID", *id))
+	}
+	return u.String(), nil
+}
+
+// bad notes a member that cannot be used; the event is kept without it.
+func (n *nativeReader) bad(name string) { n.invalid = append(n.invalid, name) }
+
+// string reads a text; null is none.
+func (n *nativeReader) string(name string, dst **string) error {
+	v, err := n.dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch v.Kind() {
+	case '"':
+		s := v.String()
+		*dst = &s
+	case 'n':
+	default:
+		n.bad(name)
+		return n.skip(v.Kind())
+	}
+	return nil
+}
+
+// skip goes past the rest of a value whose first token was of kind.
+func (n *nativeReader) skip(kind jsontext.Kind) error {
+	if kind != '{' && kind != '[' {
+		return nil
+	}
+	for depth := n.dec.StackDepth(); n.dec.StackDepth() >= depth; {
+		if _, err := n.dec.ReadToken(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *nativeReader) required(name string, dst *string) error {
+	var s *string
+	if err := n.string(name, &s); err != nil {
+		return err
+	}
+	*dst = ""
+	if s != nil {
+		*dst = *s
+	}
+	return nil
+}
+
+// content reads a text, or an array of messages, which is kept as JSON.
+func (n *nativeReader) content(dst **string) error {
+	if k := n.dec.PeekKind(); k == '"' || k == 'n' {
+		return n.string("", dst)
+	}
+	v, err := n.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	s := string(v)
+	*dst = &s
+	return nil
+}
+
+// number reads a number, also one sent as text.
+func (n *nativeReader) number(name string) (text string, ok bool, err error) {
+	v, err := n.dec.ReadToken()
+	if err != nil {
+		return "", false, err
+	}
+	switch v.Kind() {
+	case '0', '"':
+		return v.String(), true, nil
+	case 'n':
+		return "", false, nil
+	}
+	n.bad(name)
+	return "", false, n.skip(v.Kind())
+}
+
+// count reads a whole number from 0 up.
+func (n *nativeReader) count(name string, dst **int64) error {
+	text, ok, err := n.number(name)
+	if err != nil || !ok {
+		return err
+	}
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil && i >= 0 {
+		*dst = &i
+		return nil
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f < math.MaxInt64 && f == math.Trunc(f) {
+		i := int64(f)
+		*dst = &i
+		return nil
+	}
+	n.bad(name)
+	return nil
+}
+
+// amount reads a finite number from 0 up.
+func (n *nativeReader) amount(name string, dst **float64) error {
+	text, ok, err := n.number(name)
+	if err != nil || !ok {
+		return err
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && !math.IsInf(f, 0) {
+		*dst = &f
+		return nil
+	}
+	n.bad(name)
+	return nil
+}
+
+// millis reads a duration, of which whole milliseconds are kept.
+func (n *nativeReader) millis(name string, dst **int64) error {
+	var f *float64
+	if err := n.amount(name, &f); err != nil || f == nil {
+		return err
+	}
+	if *f >= math.MaxInt64 {
+		n.bad(name)
+		return nil
+	}
+	i := int64(*f)
+	*dst = &i
+	return nil
+}
+
+// time reads Unix milliseconds, or a time as RFC 3339 writes it.
+func (n *nativeReader) time(dst *int64) error {
+	text, ok, err := n.number("created_at")
+	if err != nil || !ok {
+		return err
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil && t.UnixMilli() > 0 {
+		*dst = t.UnixMilli()
+		return nil
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f > 0 && f < math.MaxInt64 {
+		*dst = int64(f)
+		return nil
+	}
+	n.bad("created_at")
+	return nil
+}
+
+// metadata reads an object, also one sent as text. Anything else becomes the member
+// "value" of one.
+func (n *nativeReader) metadata() error {
+	v, err := n.dec.ReadValue()
+	if err != nil || v.Kind() == 'n' {
+		return err
+	}
+	if v.Kind() == '"' {
+		var unquoted []byte
+		if unquoted, err = jsontext.AppendUnquote(nil, v); err == nil && tooDeep(unquoted) < 0 {
+			inner := jsontext.Value(unquoted)
+			if inner.Kind() == '{' && inner.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+				v = inner
+			}
+		}
+	}
+	if v.Kind() != '{' {
+		n.member("value", v)
+		return nil
+	}
+	object := bytes.TrimSpace(v)
+	if inside := bytes.TrimSpace(object[1 : len(object)-1]); len(inside) > 0 {
+		n.append(inside)
+	}
+	return nil
+}
+
+// unknown keeps a member that has no column.
+func (n *nativeReader) unknown(name string) error {
+	v, err := n.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	n.member(name, v)
+	return nil
+}
+
+func (n *nativeReader) member(name string, v jsontext.Value) {
+	n.append(append(append(otlp.AppendJSONString(nil, name), ':'), v...))
+}
+
+// append adds members to the event's metadata as far as it has room.
+func (n *nativeReader) append(members []byte) {
+	if len(n.extra)+len(members) > maxMetadata {
+		n.bad("metadata")
+		return
+	}
+	if len(n.extra) > 0 {
+		n.extra = append(n.extra, ',')
+	}
+	n.extra = append(n.extra, members...)
+}
+
+// finish returns the event's metadata and counts what was left out of the event.
+func (n *nativeReader) finish(b *writer.Batch, kind string) *string {
+	if len(n.invalid) > 0 {
+		b.Counts.Add(writer.Entry{Kind: kind, Outcome: writer.Repaired, Reason: "value"}, int64(len(n.invalid)))
+		note := otlp.AppendJSONString([]byte(`"openclaw_trace.invalid":`), strings.Join(n.invalid, " "))
+		if len(n.extra) > 0 {
+			n.extra = append(n.extra, ',')
+		}
+		n.extra = append(n.extra, note...)
+	}
+	if len(n.extra) == 0 {
+		return nil
+	}
+	s := "{" + string(n.extra) + "}"
+	return &s
+}
