@@ -201,6 +201,17 @@ func (q *Queries) FindSpan(ctx context.Context, traceID string) (FindSpanRow, er
 	return i, err
 }
 
+const getMeta = `-- name: GetMeta :one
+SELECT value FROM meta WHERE key = ?1
+`
+
+func (q *Queries) GetMeta(ctx context.Context, key string) (string, error) {
+	row := q.db.QueryRowContext(ctx, getMeta, key)
+	var value string
+	err := row.Scan(&value)
+	return value, err
+}
+
 const insertErrorEvent = `-- name: InsertErrorEvent :execresult
 INSERT OR FAIL INTO error_events (
     trace_id, created_at, error_type, message, stack_trace, severity, metadata
@@ -283,7 +294,7 @@ type InsertLLMTraceParams struct {
 // Called by internal/writer, inside its transactions.
 // OR FAIL spares SQLite a statement journal: an error rolls the whole transaction
 // back anyway. A row that is there already is left as it is and not counted.
-// bulk: 16
+// bulk: 8
 func (q *Queries) InsertLLMTrace(ctx context.Context, arg InsertLLMTraceParams) (sql.Result, error) {
 	return q.db.ExecContext(ctx, insertLLMTrace,
 		arg.TraceID,
@@ -343,7 +354,7 @@ type InsertSpanParams struct {
 	Metadata         *string
 }
 
-// bulk: 16
+// bulk: 8
 func (q *Queries) InsertSpan(ctx context.Context, arg InsertSpanParams) (sql.Result, error) {
 	return q.db.ExecContext(ctx, insertSpan,
 		arg.TraceID,
@@ -382,6 +393,74 @@ func (q *Queries) LastIDs(ctx context.Context) (LastIDsRow, error) {
 	var i LastIDsRow
 	err := row.Scan(&i.LLMTrace, &i.ErrorEvent, &i.Span)
 	return i, err
+}
+
+const listCallsAfter = `-- name: ListCallsAfter :many
+
+SELECT id, created_at, provider, model, agent, status, latency_ms, cost_usd,
+    prompt_tokens, completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens
+FROM llm_traces WHERE id > ?1 ORDER BY id LIMIT ?2
+`
+
+type ListCallsAfterParams struct {
+	After int64
+	Lim   int64
+}
+
+type ListCallsAfterRow struct {
+	ID               int64
+	CreatedAt        int64
+	Provider         string
+	Model            string
+	Agent            *string
+	Status           string
+	LatencyMS        *int64
+	CostUSD          *float64
+	PromptTokens     *int64
+	CompletionTokens *int64
+	TotalTokens      *int64
+	CacheReadTokens  *int64
+	CacheWriteTokens *int64
+	ReasoningTokens  *int64
+}
+
+// Calls that the tables usage and latency do not hold yet.
+func (q *Queries) ListCallsAfter(ctx context.Context, arg ListCallsAfterParams) ([]ListCallsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, listCallsAfter, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListCallsAfterRow
+	for rows.Next() {
+		var i ListCallsAfterRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.Provider,
+			&i.Model,
+			&i.Agent,
+			&i.Status,
+			&i.LatencyMS,
+			&i.CostUSD,
+			&i.PromptTokens,
+			&i.CompletionTokens,
+			&i.TotalTokens,
+			&i.CacheReadTokens,
+			&i.CacheWriteTokens,
+			&i.ReasoningTokens,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listLedger = `-- name: ListLedger :many

@@ -64,7 +64,8 @@ CREATE TABLE ledger (
     PRIMARY KEY (kind, outcome, reason)
 ) STRICT, WITHOUT ROWID;
 
--- Sums per hour and per day (UTC) of the calls that started in it. Money is in
+-- Sums per hour and per day (UTC) of the calls that started in it, written once a
+-- second: meta's "summarized" is the last call they include. Money is in
 -- nano-USD so that sums are exact. unmetered counts calls without token counts,
 -- unpriced those without a cost: a sum is never shown without them.
 CREATE TABLE usage (
@@ -116,7 +117,8 @@ CREATE TABLE sessions (
 CREATE INDEX idx_sessions_last ON sessions (last_at);
 
 -- Facts about this database: instance (its identity for a remote, made once),
--- sequence (of batches sent), synced_at (the last commit that was synced to disk).
+-- sequence (of batches sent), synced_at (when all commits were last synced to disk),
+-- summarized (the id of the last call in usage and latency).
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -4,7 +4,7 @@
 -- back anyway. A row that is there already is left as it is and not counted.
 
 -- name: InsertLLMTrace :execresult
--- bulk: 16
+-- bulk: 8
 INSERT OR FAIL INTO llm_traces (
     trace_id, created_at, provider, model, input_text, output_text,
     prompt_tokens, completion_tokens, total_tokens, cost_usd, latency_ms,
@@ -29,7 +29,7 @@ INSERT OR FAIL INTO error_events (
 ) ON CONFLICT (trace_id) DO NOTHING;
 
 -- name: InsertSpan :execresult
--- bulk: 16
+-- bulk: 8
 INSERT OR FAIL INTO spans (
     trace_id, created_at, name, operation, session_id, agent,
     otel_trace_id, otel_span_id, otel_parent_span_id,
@@ -69,6 +69,13 @@ ON CONFLICT (kind, outcome, reason) DO UPDATE SET n = n + excluded.n;
 -- name: ListLedger :many
 SELECT kind, outcome, reason, n FROM ledger;
 
+-- Calls that the tables usage and latency do not hold yet.
+
+-- name: ListCallsAfter :many
+SELECT id, created_at, provider, model, agent, status, latency_ms, cost_usd,
+    prompt_tokens, completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens
+FROM llm_traces WHERE id > @after ORDER BY id LIMIT @lim;
+
 -- name: AddUsage :exec
 INSERT INTO usage (
     granularity, start_at, provider, model, agent, status, calls,
@@ -97,6 +104,9 @@ ON CONFLICT (granularity, start_at, provider, model, bucket) DO UPDATE SET n = n
 -- name: SetMeta :exec
 INSERT INTO meta (key, value) VALUES (@key, @value)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: GetMeta :one
+SELECT value FROM meta WHERE key = @key;
 
 -- name: SetMetaOnce :exec
 INSERT INTO meta (key, value) VALUES (@key, @value) ON CONFLICT (key) DO NOTHING;

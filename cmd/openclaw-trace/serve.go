@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -27,6 +29,15 @@ const maxQueueBytes = 16 << 20
 // The kernel gives no page for it.
 var heapFloor []byte
 
+// setHeap gives the collector a floor and a soft limit, which GOMEMLIMIT overrides.
+// SQLite's memory is not in it.
+func setHeap() {
+	heapFloor = make([]byte, 8<<20)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(28 << 20)
+	}
+}
+
 // serve runs the sidecar until ctx is done. The listeners stand outside; inside, a
 // session is one open database. A session that can no longer be trusted (a replaced
 // file, damage, a failed sync) ends, and the next one is a normal start.
@@ -36,7 +47,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	heapFloor = make([]byte, 8<<20)
+	setHeap()
 	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	version, _ := buildVersion()
 	log.Info("openclaw-trace " + version + " starting...")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -80,6 +81,9 @@ func (s *Server) ingest(r *http.Request, decode func([]byte) (answer, error)) (r
 		session.Writer.Count(&a.batch.Counts)
 		return a.success(writer.Receipt{}), nil
 	}
+	if b.waited > 0 {
+		a.batch.Deadline = time.Now().Add(writer.MaxWait - b.waited)
+	}
 	receipt, err := session.Writer.Submit(a.batch)
 	if err != nil {
 		e := asHTTPError(err)
@@ -108,7 +112,7 @@ func encodingOf(kind string, body []byte) (otlp.Encoding, bool) {
 	switch {
 	case kind == protobufType:
 		return otlp.Protobuf, true
-	case kind != jsonType || !bytes.Contains(body, []byte(`"resourceSpans"`)):
+	case kind != jsonType:
 		return 0, false
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))

@@ -22,9 +22,9 @@ const (
 )
 
 const (
-	largeBody = 1 << 20  // bytes from which on a body waits for its turn
-	smallSum  = 6 << 20  // bytes of all other bodies in memory together
-	firstRead = 16 << 10 // bytes to begin with when the length is not known
+	largeBody = 1 << 20   // bytes from which on a body waits for its turn
+	smallSum  = 6 << 20   // bytes of all other bodies in memory together
+	firstRead = 16 << 10  // bytes to begin with when the length is not known
 	keptRead  = 128 << 10 // bytes of a buffer worth keeping for the next request
 )
 
@@ -66,6 +66,8 @@ type body struct {
 	taken int64 // of smallSum
 	large bool
 	lent  bool // something else may still read bytes
+
+	waited time.Duration // for its turn
 }
 
 var buffers sync.Pool // of *[]byte, each of at most keptRead
@@ -85,11 +87,12 @@ func (b *body) free() {
 // grow makes room for n bytes in all.
 func (b *body) grow(n int64) error {
 	if n > largeBody && !b.large {
+		since := time.Now()
 		timeout := time.NewTimer(writer.MaxWait)
 		defer timeout.Stop()
 		select {
 		case b.in.large <- struct{}{}:
-			b.large = true
+			b.large, b.waited = true, time.Since(since)
 			b.in.give(b.taken)
 			b.taken = 0
 		case <-timeout.C:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,9 @@ const (
 	maxEvents   = genai.MaxItems
 	maxMetadata = 64 << 10 // bytes of an event's metadata
 )
+
+// tooMany is made once: it may be needed for millions of tiny elements.
+var tooMany = fmt.Sprintf("more than %d events in one request", maxEvents)
 
 // native is what may be sent to one of the native endpoints.
 type native struct {
@@ -60,9 +64,6 @@ func (r reject) Error() string { return string(r) }
 // A malformed body is an error with its position; an event that cannot be stored is
 // listed and takes no other with it.
 func readNative(body []byte, kind string, what native) (answer, error) {
-	if at := tooDeep(body); at >= 0 {
-		return answer{}, errBadRequest(fmt.Sprintf("the body is nested deeper than %d at byte %d", otlp.MaxDepth, at))
-	}
 	n := readers.Get().(*nativeReader)
 	defer n.release()
 	n.dec.Reset(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
@@ -75,13 +76,13 @@ func readNative(body []byte, kind string, what native) (answer, error) {
 		reason := ""
 		switch {
 		case index >= maxEvents:
-			reason = fmt.Sprintf("more than %d events in one request", maxEvents)
-			if err := n.dec.SkipValue(); err != nil {
+			reason = tooMany
+			if _, err := n.value(); err != nil {
 				return err
 			}
 		case n.dec.PeekKind() != '{':
 			reason = "an event must be a JSON object"
-			if err := n.dec.SkipValue(); err != nil {
+			if _, err := n.value(); err != nil {
 				return err
 			}
 		default:
@@ -104,6 +105,9 @@ func readNative(body []byte, kind string, what native) (answer, error) {
 
 	err := n.events(kind == ndjsonType, event)
 	if err != nil {
+		if at := tooDeep(body, 0); at >= 0 {
+			return answer{}, errBadRequest(fmt.Sprintf("the body is nested deeper than %d at byte %d", otlp.MaxDepth, at))
+		}
 		return answer{}, malformed(err, n.dec.InputOffset())
 	}
 	return nativeAnswer(batch, rejected, count, func() []string { return what.ids(batch) })
@@ -143,10 +147,10 @@ func (n *nativeReader) events(lines bool, f func() error) error {
 	} else if err := f(); err != nil {
 		return err
 	}
+	if n.dec.PeekKind() != jsontext.KindInvalid {
+		return errors.New("unexpected data after the JSON value")
+	}
 	if _, err := n.dec.ReadToken(); err != io.EOF {
-		if err == nil {
-			err = errors.New("unexpected data after the JSON value")
-		}
 		return err
 	}
 	return nil
@@ -162,24 +166,22 @@ func malformed(err error, at int64) error {
 	return errBadRequest(fmt.Sprintf("the body is malformed JSON: %s at byte %d", strings.TrimPrefix(err.Error(), "jsontext: "), at))
 }
 
-// tooDeep returns where the nesting of a JSON text exceeds otlp.MaxDepth, or -1.
-func tooDeep(body []byte) int {
-	depth, inString := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case inString:
-			if c == '\\' {
-				i++
-			} else if c == '"' {
-				inString = false
+// tooDeep returns where the nesting of a JSON value that stands at depth exceeds
+// otlp.MaxDepth, or -1.
+func tooDeep(v []byte, depth int) int {
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case '"':
+			for i++; i < len(v) && v[i] != '"'; i++ {
+				if v[i] == '\\' {
+					i++
+				}
 			}
-		case c == '"':
-			inString = true
-		case c == '{' || c == '[':
+		case '{', '[':
 			if depth++; depth > otlp.MaxDepth {
 				return i
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
@@ -250,7 +252,7 @@ func (n *nativeReader) call(b *writer.Batch) error {
 		case "reasoning_tokens":
 			return n.count(name, &c.ReasoningTokens)
 		case "cost_usd":
-			return n.amount(name, &c.CostUSD)
+			return n.amount(name, writer.MaxCostUSD, &c.CostUSD)
 		case "latency_ms":
 			return n.millis(name, &c.LatencyMS)
 		case "ttft_ms":
@@ -372,35 +374,51 @@ func identity(id *string) (string, error) {
 }
 
 // bad notes a member that cannot be used; the event is kept without it.
-func (n *nativeReader) bad(name string) { n.invalid = append(n.invalid, name) }
-
-// string reads a text; null is none.
-func (n *nativeReader) string(name string, dst **string) error {
-	v, err := n.dec.ReadToken()
-	if err != nil {
-		return err
+func (n *nativeReader) bad(name string) {
+	if !slices.Contains(n.invalid, name) {
+		n.invalid = append(n.invalid, name)
 	}
-	switch v.Kind() {
-	case '"':
-		s := v.String()
-		*dst = &s
-	case 'n':
-	default:
-		n.bad(name)
-		return n.skip(v.Kind())
-	}
-	return nil
 }
 
-// skip goes past the rest of a value whose first token was of kind.
-func (n *nativeReader) skip(kind jsontext.Kind) error {
-	if kind != '{' && kind != '[' {
+var errTooDeep = errors.New("too deep")
+
+// value reads a whole value, which stays valid until the next read.
+func (n *nativeReader) value() (jsontext.Value, error) {
+	depth := n.dec.StackDepth()
+	v, err := n.dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	if tooDeep(v, depth) >= 0 {
+		return nil, errTooDeep // readNative says where
+	}
+	return v, nil
+}
+
+// scalar reads a text, number, true or false. An array or object in its place is
+// skipped and noted, and null is none.
+func (n *nativeReader) scalar(name string) (t jsontext.Token, ok bool, err error) {
+	if k := n.dec.PeekKind(); k == '{' || k == '[' {
+		n.bad(name)
+		_, err = n.value()
+		return t, false, err
+	}
+	t, err = n.dec.ReadToken()
+	return t, err == nil && t.Kind() != 'n', err
+}
+
+// string reads a text; null is none, and so is "".
+func (n *nativeReader) string(name string, dst **string) error {
+	t, ok, err := n.scalar(name)
+	if !ok {
+		return err
+	}
+	if t.Kind() != '"' {
+		n.bad(name)
 		return nil
 	}
-	for depth := n.dec.StackDepth(); n.dec.StackDepth() >= depth; {
-		if _, err := n.dec.ReadToken(); err != nil {
-			return err
-		}
+	if s := t.String(); s != "" {
+		*dst = &s
 	}
 	return nil
 }
@@ -422,7 +440,7 @@ func (n *nativeReader) content(dst **string) error {
 	if k := n.dec.PeekKind(); k == '"' || k == 'n' {
 		return n.string("", dst)
 	}
-	v, err := n.dec.ReadValue()
+	v, err := n.value()
 	if err != nil {
 		return err
 	}
@@ -433,31 +451,28 @@ func (n *nativeReader) content(dst **string) error {
 
 // number reads a number, also one sent as text.
 func (n *nativeReader) number(name string) (text string, ok bool, err error) {
-	v, err := n.dec.ReadToken()
-	if err != nil {
+	t, ok, err := n.scalar(name)
+	if !ok {
 		return "", false, err
 	}
-	switch v.Kind() {
-	case '0', '"':
-		return v.String(), true, nil
-	case 'n':
+	if k := t.Kind(); k != '0' && k != '"' {
+		n.bad(name)
 		return "", false, nil
 	}
-	n.bad(name)
-	return "", false, n.skip(v.Kind())
+	return t.String(), true, nil
 }
 
-// count reads a whole number from 0 up.
+// count reads a whole number from 0 to writer.MaxCount.
 func (n *nativeReader) count(name string, dst **int64) error {
 	text, ok, err := n.number(name)
 	if err != nil || !ok {
 		return err
 	}
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil && i >= 0 {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil && i >= 0 && i <= writer.MaxCount {
 		*dst = &i
 		return nil
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f < math.MaxInt64 && f == math.Trunc(f) {
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f <= writer.MaxCount && f == math.Trunc(f) {
 		i := int64(f)
 		*dst = &i
 		return nil
@@ -466,13 +481,13 @@ func (n *nativeReader) count(name string, dst **int64) error {
 	return nil
 }
 
-// amount reads a finite number from 0 up.
-func (n *nativeReader) amount(name string, dst **float64) error {
+// amount reads a number from 0 to limit.
+func (n *nativeReader) amount(name string, limit float64, dst **float64) error {
 	text, ok, err := n.number(name)
 	if err != nil || !ok {
 		return err
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && !math.IsInf(f, 0) {
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f <= limit {
 		*dst = &f
 		return nil
 	}
@@ -483,12 +498,8 @@ func (n *nativeReader) amount(name string, dst **float64) error {
 // millis reads a duration, of which whole milliseconds are kept.
 func (n *nativeReader) millis(name string, dst **int64) error {
 	var f *float64
-	if err := n.amount(name, &f); err != nil || f == nil {
+	if err := n.amount(name, writer.MaxCount, &f); err != nil || f == nil {
 		return err
-	}
-	if *f >= math.MaxInt64 {
-		n.bad(name)
-		return nil
 	}
 	i := int64(*f)
 	*dst = &i
@@ -516,13 +527,13 @@ func (n *nativeReader) time(dst *int64) error {
 // metadata reads an object, also one sent as text. Anything else becomes the member
 // "value" of one.
 func (n *nativeReader) metadata() error {
-	v, err := n.dec.ReadValue()
+	v, err := n.value()
 	if err != nil || v.Kind() == 'n' {
 		return err
 	}
 	if v.Kind() == '"' {
 		var unquoted []byte
-		if unquoted, err = jsontext.AppendUnquote(nil, v); err == nil && tooDeep(unquoted) < 0 {
+		if unquoted, err = jsontext.AppendUnquote(nil, v); err == nil && tooDeep(unquoted, n.dec.StackDepth()) < 0 {
 			inner := jsontext.Value(unquoted)
 			if inner.Kind() == '{' && inner.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 				v = inner
@@ -542,7 +553,7 @@ func (n *nativeReader) metadata() error {
 
 // unknown keeps a member that has no column.
 func (n *nativeReader) unknown(name string) error {
-	v, err := n.dec.ReadValue()
+	v, err := n.value()
 	if err != nil {
 		return err
 	}
@@ -556,6 +567,7 @@ func (n *nativeReader) member(name string, v jsontext.Value) {
 
 // append adds members to the event's metadata as far as it has room.
 func (n *nativeReader) append(members []byte) {
+	members = mendSurrogates(members)
 	if len(n.extra)+len(members) > maxMetadata {
 		n.bad("metadata")
 		return
@@ -564,6 +576,20 @@ func (n *nativeReader) append(members []byte) {
 		n.extra = append(n.extra, ',')
 	}
 	n.extra = append(n.extra, members...)
+}
+
+// mendSurrogates replaces escapes of half a surrogate pair, which stand for no
+// character: databases behind a remote refuse the whole object.
+func mendSurrogates(members []byte) []byte {
+	if !bytes.Contains(members, []byte(`\ud`)) && !bytes.Contains(members, []byte(`\uD`)) {
+		return members
+	}
+	object := append(append([]byte{'{'}, members...), '}')
+	object, err := jsontext.AppendFormat(nil, object, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return members
+	}
+	return object[1 : len(object)-1]
 }
 
 // finish returns the event's metadata and counts what was left out of the event.

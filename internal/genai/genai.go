@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -49,7 +50,8 @@ func (m *Mapped) reject(kind, reason string) {
 // in metadata are cut to maxText bytes. An error is an *otlp.Error.
 func Traces(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 	m := &Mapped{Batch: new(writer.Batch)}
-	r := reader{maxText: maxText}
+	r := takeReader(maxText)
+	defer r.release()
 	err := otlp.DecodeTraces(body, enc, func(s *otlp.Span) {
 		switch {
 		case s.TraceID == otlp.TraceID{}:
@@ -72,7 +74,8 @@ func Traces(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 // events, the rest is counted.
 func Logs(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 	m := &Mapped{Batch: new(writer.Batch)}
-	r := reader{maxText: maxText}
+	r := takeReader(maxText)
+	defer r.release()
 	err := otlp.DecodeLogs(body, enc, func(l *otlp.LogRecord) {
 		severity := severityOf(l)
 		switch {
@@ -102,7 +105,8 @@ func Metrics(body []byte, enc otlp.Encoding) (*Mapped, error) {
 	return m, nil
 }
 
-// reader turns views into rows. It keeps what it needs from one item to the next.
+// reader turns views into rows. It keeps its buffers from one item to the next, and
+// from one request to the next.
 type reader struct {
 	maxText int
 	slab    slab
@@ -112,6 +116,22 @@ type reader struct {
 	means   []meaning // of the item's attributes, in their order
 	invalid []string  // keys whose number makes no sense
 	scratch []byte
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+func takeReader(maxText int) *reader {
+	r := readers.Get().(*reader)
+	r.maxText = maxText
+	return r
+}
+
+// release lets go of all that belongs to the request.
+func (r *reader) release() {
+	*r = reader{meta: metadata{buf: r.meta.buf}, means: r.means, scratch: r.scratch, invalid: r.invalid}
+	if cap(r.meta.buf) <= maxMetadata && cap(r.scratch) <= maxMetadata {
+		readers.Put(r)
+	}
 }
 
 // collect notes for each field the attribute that says it best.
@@ -153,7 +173,7 @@ func (r *reader) textPtr(f field) *string {
 	return r.slab.string(s)
 }
 
-// count returns a field that counts something: a whole number from 0 up, also if
+// count returns a field that counts something: a whole number up to MaxCount, also if
 // sent as double or as decimal text. Anything else is no number and is noted.
 func (r *reader) count(f field) *int64 {
 	v := r.got[f]
@@ -167,7 +187,7 @@ func (r *reader) count(f field) *int64 {
 	case otlp.Int:
 		n = v.Int()
 	case otlp.Double:
-		if d := v.Double(); d >= 0 && d < math.MaxInt64 && d == math.Trunc(d) {
+		if d := v.Double(); d >= 0 && d <= writer.MaxCount && d == math.Trunc(d) {
 			n = int64(d)
 		}
 	case otlp.String:
@@ -175,15 +195,15 @@ func (r *reader) count(f field) *int64 {
 			n = i
 		}
 	}
-	if n < 0 {
+	if n < 0 || n > writer.MaxCount {
 		r.invalid = append(r.invalid, r.key(f))
 		return nil
 	}
 	return r.slab.int(n)
 }
 
-// amount returns a field that measures something: a finite number from 0 up.
-func (r *reader) amount(f field) *float64 {
+// amount returns a field that measures something: a number from 0 to limit.
+func (r *reader) amount(f field, limit float64) *float64 {
 	v := r.got[f]
 	if v == nil {
 		return nil
@@ -201,7 +221,7 @@ func (r *reader) amount(f field) *float64 {
 			a = d
 		}
 	}
-	if !(a >= 0) || math.IsInf(a, 0) {
+	if !(a >= 0 && a <= limit) {
 		r.invalid = append(r.invalid, r.key(f))
 		return nil
 	}
@@ -276,7 +296,8 @@ func (s *slab) int(v int64) *int64      { return push(&s.ints, v) }
 
 func push[T any](chunk *[]T, v T) *T {
 	if len(*chunk) == cap(*chunk) {
-		*chunk = make([]T, 0, 64) // the full one lives on in its pointers
+		// The full one lives on in its pointers.
+		*chunk = make([]T, 0, min(max(16, 2*cap(*chunk)), 256))
 	}
 	*chunk = append(*chunk, v)
 	return &(*chunk)[len(*chunk)-1]
@@ -285,7 +306,7 @@ func push[T any](chunk *[]T, v T) *T {
 // IsTimeout tells whether an error type or kind means that time ran out.
 func IsTimeout(kind string) bool {
 	kind = strings.ToLower(kind)
-	return slices.ContainsFunc([]string{"timeout", "timed_out", "timed out", "deadline"}, func(s string) bool {
+	return slices.ContainsFunc([]string{"timeout", "timed_out", "timed out", "timedout", "deadline"}, func(s string) bool {
 		return strings.Contains(kind, s)
 	})
 }

@@ -67,8 +67,10 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 		case "exception.type":
 			class = s
 		case "exception.stacktrace":
-			stack = r.slab.string(s)
-			continue
+			if s != "" {
+				stack = r.slab.string(s)
+				continue
+			}
 		}
 		r.meta.value(kv.Key, &kv.Value, r.maxText)
 	}
@@ -77,11 +79,11 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 	}
 	e.StackTrace = stack
 
-	if l.Body.Kind == otlp.String {
-		e.Message = l.Body.Str
-	} else if l.Body.Kind != otlp.Empty {
-		e.Message = string(otlp.AppendJSON(nil, &l.Body))
+	body := l.Body.Str
+	if l.Body.Kind != otlp.String && l.Body.Kind != otlp.Empty {
+		body = string(otlp.AppendJSON(nil, &l.Body))
 	}
+	e.Message = body
 	// With content off OpenClaw's body is the word "log", and an event's own text is
 	// shorter than what it is about.
 	for _, better := range [...]string{told, reason} {
@@ -96,8 +98,8 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 		}
 	}
 
-	if l.Body.Kind == otlp.String && l.Body.Str != e.Message && l.Body.Str != "" {
-		r.meta.text("log.body", writer.Cut(l.Body.Str, r.maxText))
+	if body != "" && body != e.Message {
+		r.meta.text("log.body", writer.Cut(body, r.maxText))
 	}
 	if l.EventName != "" {
 		r.meta.text("log.event_name", l.EventName)
@@ -128,6 +130,7 @@ func (r *reader) logID(l *otlp.LogRecord, nano uint64) string {
 	binary.BigEndian.PutUint32(number[8:], uint32(l.SeverityNumber))
 	write(number[:])
 	write([]byte(l.SeverityText))
+	write([]byte(l.EventName))
 	write(l.TraceID[:])
 	write(l.SpanID[:])
 	write(otlp.AppendJSON(nil, &l.Body))

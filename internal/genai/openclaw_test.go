@@ -62,7 +62,10 @@ func TestOpenClaw(t *testing.T) {
 			}
 			got := truth{Spans: make(map[string]int)}
 			for _, c := range m.Batch.Calls {
-				name := metadataOf(t, c.Metadata)["span.name"].(string)
+				name, named := metadataOf(t, c.Metadata)["span.name"].(string)
+				if !named {
+					name = *c.Operation + " " + c.Model
+				}
 				got.Spans[name]++
 				got.Calls = append(got.Calls, struct {
 					Provider, Model, Span, Status string

@@ -44,7 +44,7 @@ func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
 		InputText: r.textPtr(input), OutputText: r.textPtr(output),
 		PromptTokens: r.count(inputTokens), CompletionTokens: r.count(outputTokens),
 		CacheReadTokens: r.count(cacheRead), CacheWriteTokens: r.count(cacheWrite), ReasoningTokens: r.count(reasoning),
-		TtftMS: r.count(ttftMS), CostUSD: r.amount(cost),
+		TtftMS: r.count(ttftMS), CostUSD: r.amount(cost, writer.MaxCostUSD),
 	}
 	if p, _ := r.text(provider); p != "" {
 		c.Provider = p
@@ -60,7 +60,7 @@ func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
 		}
 	}
 	if c.TtftMS == nil {
-		if seconds := r.amount(ttftSeconds); seconds != nil {
+		if seconds := r.amount(ttftSeconds, writer.MaxCount/1000); seconds != nil {
 			c.TtftMS = r.slab.int(int64(*seconds * 1000))
 		}
 	}
@@ -82,7 +82,7 @@ func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
 		c.CostSource = r.slab.string("reported")
 	}
 
-	r.describe(s, func(m meaning) bool {
+	r.describe(s, c.Operation, c.Model, func(m meaning) bool {
 		// What differs from the column it lost to is kept: it may matter.
 		return m.field < lastColumn || m.field == openclawOutput || m.field == toolDefinitions || m.field == duplicate
 	})
@@ -115,15 +115,17 @@ func (r *reader) other(s *otlp.Span) db.InsertSpanParams {
 	}
 	var errorType *string
 	r.outcomeOf(s, detail{}, &row.Status, &errorType, &row.ErrorMessage)
-	r.describe(s, func(m meaning) bool {
+	r.describe(s, nil, row.Name, func(m meaning) bool {
 		return m.field == operation || m.field == session || m.field == agent || m.field == duplicate
 	})
 	row.Metadata = r.meta.string(&r.slab)
 	return row
 }
 
-// describe puts into the metadata everything but what leave says stands elsewhere.
-func (r *reader) describe(s *otlp.Span, leave func(meaning) bool) {
+// describe puts into the metadata everything but what leave says stands elsewhere,
+// and the span's name unless it follows from the row: "{operation} {model}" is the
+// conventions' name for a call.
+func (r *reader) describe(s *otlp.Span, operation *string, name string, leave func(meaning) bool) {
 	for i := range s.Attrs {
 		kv, m := &s.Attrs[i], r.means[i]
 		if m.field != unknown && leave(m) {
@@ -132,9 +134,15 @@ func (r *reader) describe(s *otlp.Span, leave func(meaning) bool) {
 				continue
 			}
 		}
+		if m.field == responseModel && kv.Value.Str == name {
+			continue
+		}
 		r.meta.value(kv.Key, &kv.Value, r.maxText)
 	}
-	if s.Name != "" {
+	if operation != nil {
+		name = *operation + " " + name
+	}
+	if s.Name != "" && s.Name != name {
 		r.meta.text("span.name", writer.Cut(s.Name, r.maxText))
 	}
 	r.meta.events(s.Events, r.maxText)
@@ -167,7 +175,7 @@ func (r *reader) outcomeOf(s *otlp.Span, d detail, status *string, errorTypeCol,
 	*status = "ok"
 	failed := s.StatusCode == otlp.StatusError
 	switch {
-	case kind == "timeout", ended == "timed_out", failed && (IsTimeout(class) || IsTimeout(d.errorType) || IsTimeout(exception.class)):
+	case kind == "timeout", ended == "timed_out", failed && (IsTimeout(class) || IsTimeout(d.errorCode) || IsTimeout(d.errorType) || IsTimeout(exception.class)):
 		*status = "timeout"
 	case failed:
 		*status = "error"
@@ -264,7 +272,7 @@ func (r *reader) openclawDetail() (d detail) {
 				d.responseID = t.String()
 			}
 		case depth == 4 && t.Kind() == '0' && path == [3]string{"usage", "cost", "total"}:
-			if total, err := t.Float(); err == nil && total >= 0 {
+			if total, err := t.Float(); err == nil && total >= 0 && total <= writer.MaxCostUSD {
 				d.cost = &total
 			}
 		}

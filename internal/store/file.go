@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,9 +101,9 @@ func syncDir(path string) error {
 }
 
 // moveAside renames the files of the database at path to path.<why>-<time>…, and
-// removes what an earlier call with the same why had put there: the newest is kept.
-// It returns the new name of the database.
-func moveAside(path, why string) (string, error) {
+// removes what an earlier call with the same why had put there, so that they cannot
+// fill the disk: the newest is kept. It returns the new name of the database.
+func moveAside(path, why string, log *slog.Logger) (string, error) {
 	old, err := filepath.Glob(escapeGlob(path) + "." + why + "-*")
 	if err != nil {
 		return "", err
@@ -117,6 +118,7 @@ func moveAside(path, why string) (string, error) {
 		if err := remove(name); err != nil {
 			return "", err
 		}
+		log.Warn("removed what was moved aside before", "path", name)
 	}
 	return to, syncDir(path)
 }
@@ -148,9 +150,13 @@ func identify(path string) (identity, int64, error) {
 	return identity{uint64(st.Dev), st.Ino}, st.Size, nil
 }
 
-// lock takes the lock file of path for this process. The kernel frees it when the
+// lock takes the lock file of path for this process, in a folder that it makes if it
+// is missing. The kernel frees it when the
 // process ends in whatever way; its content names the holder for people.
 func lock(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -103,7 +104,7 @@ func withMigrator(ctx context.Context, path string, f func(*sql.DB) error) (err 
 		return err
 	}
 	defer held.Close()
-	if err := prepare(path); err != nil {
+	if err := prepare(path, slog.Default()); err != nil {
 		return err
 	}
 	db, err := open(path, "_txlock=immediate", writerPragmas("full"))

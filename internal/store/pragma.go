@@ -16,7 +16,7 @@ import (
 const applicationID = 0x4f635472
 
 // CheckpointPages is the size of the write-ahead log, in pages of 4 KiB, from which
-// a commit copies it back into the database. The file is then written over from its
+// Tx copies it back into the database. The file is then written over from its
 // start and keeps its size: on a full disk that is the room in which rows can still
 // be deleted.
 const CheckpointPages = 4000
@@ -24,7 +24,8 @@ const CheckpointPages = 4000
 // Settings of the writer's and of the readers' connections. The order matters:
 // auto_vacuum counts only before the first page exists, so create sets it with
 // application_id; here it is only read back. Caches are in KiB, and there is no
-// mmap: pages mapped count as our memory and fail by signal on a bad disk.
+// mmap: pages mapped count as our memory and fail by signal on a bad disk. The log is
+// copied back by Tx: when SQLite does it by itself, nobody hears of a failed sync.
 func writerPragmas(synchronous string) string {
 	return fmt.Sprintf(`PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
@@ -32,8 +33,8 @@ PRAGMA synchronous = %s;
 PRAGMA foreign_keys = ON;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -8000;
-PRAGMA wal_autocheckpoint = %d;
-PRAGMA journal_size_limit = %d;`, synchronous, CheckpointPages, CheckpointPages*4096)
+PRAGMA wal_autocheckpoint = 0;
+PRAGMA journal_size_limit = %d;`, synchronous, CheckpointPages*4096)
 }
 
 const (
@@ -119,6 +120,32 @@ func (p Pragmas) verify(synchronous string) error {
 func setSynchronous(ctx context.Context, c *sql.Conn, mode string) error {
 	_, err := c.ExecContext(ctx, "PRAGMA synchronous = "+mode)
 	return err
+}
+
+// copyBack copies the log into the database once CheckpointPages were written to it,
+// as far as readers let it; what it could not copy is due at the next call.
+func copyBack(ctx context.Context, c *sql.Conn) error {
+	pages, err := pagesWritten(c, false)
+	if err != nil || pages < CheckpointPages {
+		return err
+	}
+	var busy, frames, copied int
+	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &copied); err != nil {
+		return err
+	}
+	if copied == frames {
+		_, err = pagesWritten(c, true)
+	}
+	return err
+}
+
+// pagesWritten returns how many pages c wrote since it was last reset.
+func pagesWritten(c *sql.Conn, reset bool) (n int, err error) {
+	err = c.Raw(func(conn any) error {
+		n, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, reset)
+		return err
+	})
+	return n, err
 }
 
 // truncateWAL copies the whole log into the database and empties it. SQLite reports

@@ -26,7 +26,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"modernc.org/sqlite"
@@ -81,9 +80,6 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 }
 
 func openLocked(ctx context.Context, opts Options) (*Store, error) {
-	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
-		return nil, err
-	}
 	held, err := lock(opts.Path)
 	if err != nil {
 		return nil, err
@@ -97,7 +93,7 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 	if IsDamage(err) {
 		opts.Log.Error("the database is damaged and is moved aside", "path", opts.Path, "err", err)
 		s.closeConns()
-		if s.movedOff, err = moveAside(opts.Path, "corrupt"); err == nil {
+		if s.movedOff, err = moveAside(opts.Path, "corrupt", opts.Log); err == nil {
 			err = s.open(ctx)
 		}
 	}
@@ -109,21 +105,23 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 }
 
 // prepare makes sure that SQLite finds a database of ours at path, if an empty one.
-func prepare(path string) error {
+func prepare(path string, log *slog.Logger) error {
 	st, err := inspect(path)
 	if err != nil || st == ours {
 		return err
 	}
 	if orphans(path) {
-		if _, err := moveAside(path, "orphan"); err != nil {
+		to, err := moveAside(path, "orphan", log)
+		if err != nil {
 			return err
 		}
+		log.Warn("a log without its database was moved aside", "path", to)
 	}
 	return create(path)
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if err := prepare(s.path); err != nil {
+	if err := prepare(s.path, s.opts.Log); err != nil {
 		return err
 	}
 	// A clean stop leaves no log.
@@ -200,6 +198,10 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	// A disk that is full, say, may leave the log as it is, and rows go on into it.
+	if err := copyBack(context.Background(), s.conn.Conn); Classify(err) == Fatal {
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil
 }

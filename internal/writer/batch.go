@@ -11,6 +11,13 @@ import (
 	"github.com/kon-rad/openclaw-trace/db"
 )
 
+// Numbers of an event that are larger make no sense, and sums of them would not fit
+// into the summaries. Senders of rows leave them out.
+const (
+	MaxCount   = 1_000_000_000_000 // tokens, milliseconds
+	MaxCostUSD = 1_000_000
+)
+
 // maxName is the limit in bytes of what is not free text: provider, model, types, ids.
 const maxName = 256
 
@@ -32,6 +39,9 @@ type Batch struct {
 	Errors []db.InsertErrorEventParams
 	Spans  []db.InsertSpanParams
 	Counts Counts // for the ledger, in the same transaction
+
+	// Deadline is when Submit gives up. Zero is MaxWait from its call.
+	Deadline time.Time
 
 	prepared bool
 }

@@ -31,7 +31,7 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 				equal(was.PromptTokens, c.PromptTokens) && equal(was.CompletionTokens, c.CompletionTokens)
 			return was.ID, same, err
 		},
-		stored: w.summary.add,
+		stored: func(i int) { w.fresh = append(w.fresh, i) },
 	}
 	if err := calls.run(w, group, func(b *Batch) int { return len(b.Calls) }); err != nil {
 		return err
@@ -66,9 +66,6 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 		return err
 	}
 
-	if err := w.summary.write(ctx, q); err != nil {
-		return err
-	}
 	return w.writeDelta(ctx, q)
 }
 
@@ -90,19 +87,20 @@ type inserter[T any] struct {
 	many   func([]T) (sql.Result, error)
 	one    func(T) (sql.Result, error)
 	find   func(*T) (id int64, same bool, err error) // the row with this one's identity
-	stored func(*T)                                  // may be nil
+	stored func(i int)                               // is told which rows are new; may be nil
 }
 
 // run inserts the rows, which stand in the order of the group's batches, and counts
 // them: in the batches' receipts and in the ledger.
 func (in *inserter[T]) run(w *Writer, group []*pending, rowsOf func(*Batch) int) error {
-	batch, left := -1, 0
-	count := func(row *T, fresh, same bool) {
+	row, batch, left := -1, -1, 0
+	count := func(fresh, same bool) {
 		for left == 0 {
 			batch++
 			left = rowsOf(group[batch].batch)
 		}
 		left--
+		row++
 		switch {
 		case fresh:
 			group[batch].receipt.Stored++
@@ -132,18 +130,17 @@ func (in *inserter[T]) run(w *Writer, group []*pending, rowsOf func(*Batch) int)
 			return err
 		}
 		for i := range n {
-			row := &rows[i]
 			if affected == int64(n) {
-				count(row, true, true)
+				count(true, true)
 				continue
 			}
 			// Ids grow, so a row with an id above all before it is new; one that
 			// occurs twice here is new the first time.
-			id, same, err := in.find(row)
+			id, same, err := in.find(&rows[i])
 			if err != nil {
 				return err
 			}
-			count(row, id > *in.last, same)
+			count(id > *in.last, same)
 			*in.last = max(*in.last, id)
 		}
 		if affected > 0 {

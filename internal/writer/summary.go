@@ -2,7 +2,11 @@ package writer
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
@@ -14,12 +18,17 @@ const (
 	day  = 24 * hour
 )
 
-// summary gathers what a group of new calls adds to the tables usage and latency,
-// so that a row of theirs is written once per group and not once per call.
+// summary gathers what new calls add to the tables usage and latency. It is written
+// once a second, not once a group, since a busy second has far fewer rows of theirs
+// than commits. The id of the last call it includes goes with it (metaSummarized), so
+// that a process that ends before that leaves nothing out: the next one catches up.
 type summary struct {
 	usage   map[usageKey]*db.AddUsageParams
 	latency map[latencyKey]int64
 }
+
+// metaSummarized is the key in meta of the highest id that usage and latency include.
+const metaSummarized = "summarized"
 
 type usageKey struct {
 	granularity, start             int64
@@ -47,6 +56,9 @@ func (s *summary) add(c *db.InsertLLMTraceParams) {
 		k := usageKey{g, start, c.Provider, c.Model, deref(c.Agent), c.Status}
 		u := s.usage[k]
 		if u == nil {
+			// The call's strings may alias a request body, which does not live as long.
+			k.provider, k.model = strings.Clone(k.provider), strings.Clone(k.model)
+			k.agent, k.status = strings.Clone(k.agent), strings.Clone(k.status)
 			u = &db.AddUsageParams{
 				Granularity: name(g), StartAt: start,
 				Provider: k.provider, Model: k.model, Agent: k.agent, Status: k.status,
@@ -68,12 +80,17 @@ func (s *summary) add(c *db.InsertLLMTraceParams) {
 			u.CostNanoUSD += int64(math.Round(*c.CostUSD * 1e9))
 		}
 		if c.LatencyMS != nil {
-			s.latency[latencyKey{g, start, c.Provider, c.Model, Bucket(*c.LatencyMS)}]++
+			s.latency[latencyKey{g, start, u.Provider, u.Model, Bucket(*c.LatencyMS)}]++
 		}
 	}
 }
 
-func (s *summary) write(ctx context.Context, q *db.Queries) error {
+// write adds the sums to their tables and notes that they include all calls up to
+// the id last.
+func (s *summary) write(ctx context.Context, q *db.Queries, last int64) error {
+	if len(s.usage) == 0 {
+		return nil
+	}
 	for _, u := range s.usage {
 		if err := q.AddUsage(ctx, *u); err != nil {
 			return err
@@ -87,7 +104,40 @@ func (s *summary) write(ctx context.Context, q *db.Queries) error {
 			return err
 		}
 	}
-	return nil
+	return q.SetMeta(ctx, db.SetMetaParams{Key: metaSummarized, Value: strconv.FormatInt(last, 10)})
+}
+
+// catchUp writes what calls stored after the last write add.
+func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error {
+	after := int64(0)
+	switch text, err := q.GetMeta(ctx, metaSummarized); {
+	case err == nil:
+		if after, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return err
+		}
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
+	for after < last {
+		calls, err := q.ListCallsAfter(ctx, db.ListCallsAfterParams{After: after, Lim: 1000})
+		if err != nil {
+			return err
+		}
+		if len(calls) == 0 {
+			break
+		}
+		for _, c := range calls {
+			after = c.ID
+			s.add(&db.InsertLLMTraceParams{
+				CreatedAt: c.CreatedAt, Provider: c.Provider, Model: c.Model, Agent: c.Agent, Status: c.Status,
+				LatencyMS: c.LatencyMS, CostUSD: c.CostUSD,
+				PromptTokens: c.PromptTokens, CompletionTokens: c.CompletionTokens, TotalTokens: c.TotalTokens,
+				CacheReadTokens: c.CacheReadTokens, CacheWriteTokens: c.CacheWriteTokens, ReasoningTokens: c.ReasoningTokens,
+			})
+		}
+	}
+	defer s.reset()
+	return s.write(ctx, q, last)
 }
 
 func name(granularity int64) string {

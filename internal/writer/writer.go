@@ -5,8 +5,8 @@
 //
 // One goroutine takes whatever is queued and commits it together. There is no timer
 // in this: a lone batch is committed at once, and the batches that arrive meanwhile
-// form the next group. Group and books (the ledger, the summaries) are one
-// transaction, so after a crash they agree.
+// form the next group. A group and its lines of the ledger are one transaction, so
+// after a crash they agree; the summaries follow within a second.
 //
 // The queue is bounded in bytes; when it is full, or nothing has happened for
 // MaxWait, Submit says so and the caller is told to send again. Sending again is
@@ -29,7 +29,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/store"
 )
 
-// MaxWait is how long Submit waits for its commit.
+// MaxWait is how long Submit waits for its commit unless told otherwise.
 const MaxWait = 2 * time.Second
 
 // StallAfter is how long one commit may take before Stalled says that the disk hangs.
@@ -87,9 +87,10 @@ type Writer struct {
 	spans    []db.InsertSpanParams
 	events   []db.InsertErrorEventParams
 	last     db.LastIDsRow // highest ids before the group
-	summary  summary
-	delta    Counts // the group's additions to the ledger
-	unsynced time.Time // the first commit since the last sync, or zero
+	fresh    []int         // indexes of calls that are new
+	delta    Counts        // the group's additions to the ledger
+	summary  summary       // of calls since the last sync
+	unsynced time.Time     // the first commit since the last sync, or zero
 }
 
 // pending is a batch on its way through the queue.
@@ -134,6 +135,9 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 			books.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
 		}
 		if w.last, err = q.LastIDs(ctx); err != nil {
+			return err
+		}
+		if err := w.summary.catchUp(ctx, q, w.last.LLMTrace); err != nil {
 			return err
 		}
 		// A remote knows this database by it.
@@ -229,7 +233,11 @@ func (w *Writer) Submit(b *Batch) (Receipt, error) {
 	select {
 	case <-p.done:
 	default:
-		timeout := time.NewTimer(MaxWait)
+		wait := MaxWait
+		if !b.Deadline.IsZero() {
+			wait = time.Until(b.Deadline)
+		}
+		timeout := time.NewTimer(wait)
 		defer timeout.Stop()
 		select {
 		case <-p.done:
@@ -434,6 +442,9 @@ func (w *Writer) store(group []*pending) error {
 	if w.unsynced.IsZero() {
 		w.unsynced = time.Now()
 	}
+	for _, i := range w.fresh {
+		w.summary.add(&w.calls[i])
+	}
 	w.publish()
 	return nil
 }
@@ -491,7 +502,8 @@ func (w *Writer) syncDue() time.Time {
 	return w.unsynced.Add(syncEvery)
 }
 
-// sync makes all commits so far durable, and writes down what Count gathered.
+// sync makes all commits so far durable, and writes down what gathered beside them:
+// the summaries, and what Count was told.
 func (w *Writer) sync() error {
 	if w.syncDue().IsZero() {
 		return nil
@@ -504,6 +516,9 @@ func (w *Writer) sync() error {
 		if err := w.writeDelta(ctx, q); err != nil {
 			return err
 		}
+		if err := w.summary.write(ctx, q, w.last.LLMTrace); err != nil {
+			return fmt.Errorf("add to the summaries: %w", err)
+		}
 		now := strconv.FormatInt(time.Now().UnixMilli(), 10)
 		return q.SetMeta(ctx, db.SetMetaParams{Key: "synced_at", Value: now})
 	})
@@ -513,11 +528,17 @@ func (w *Writer) sync() error {
 	}
 	w.report(err)
 	if err != nil {
+		if store.Classify(err) == store.Rejected {
+			// Sums that do not fit would stand in the way of every sync to come.
+			w.opts.Log.Error("the summaries lose a second of calls", "err", err)
+			w.summary.reset()
+		}
 		w.putBack(counts)
 		w.unsynced = time.Now()
 		return err
 	}
 	w.unsynced = time.Time{}
+	w.summary.reset()
 	w.measure()
 	w.publish()
 	return nil
@@ -528,7 +549,6 @@ func (w *Writer) reset() {
 	clear(w.calls)
 	clear(w.spans)
 	clear(w.events)
-	w.calls, w.spans, w.events = w.calls[:0], w.spans[:0], w.events[:0]
-	w.summary.reset()
+	w.calls, w.spans, w.events, w.fresh = w.calls[:0], w.spans[:0], w.events[:0], w.fresh[:0]
 	w.delta.reset()
 }
