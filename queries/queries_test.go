@@ -1,0 +1,269 @@
+// Package queries_test runs every query on a database that has all migrations. sqlc
+// checks names and types, but not that SQLite can bind what sqlc generated, nor how
+// it finds the rows.
+package queries_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/store"
+)
+
+// plans says how SQLite finds the rows of each query that looks for some. A new
+// query needs a line here, with the index it was written for.
+var plans = map[string][]string{
+	"FindLLMTrace":   {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"FindErrorEvent": {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
+	"FindSpan":       {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
+	"ListCallsAfter": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>?)"},
+	"LastIDs": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1", "SEARCH c", // the end of the table
+		"SCALAR SUBQUERY 2", "SEARCH e",
+		"SCALAR SUBQUERY 3", "SEARCH s",
+	},
+	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
+	"ListLedger": {"SCAN ledger"},
+}
+
+// small tables do not grow with the events, so that they may be read whole.
+var small = []string{"CONSTANT", "ledger", "meta"}
+
+func TestPlans(t *testing.T) {
+	conn := migrated(t)
+	all := statements(t)
+	for name, text := range all {
+		verb, _, _ := strings.Cut(comment.ReplaceAllString(text, ""), " ")
+		if verb == "INSERT" {
+			continue
+		}
+		got := explain(t, conn, text)
+		if diff := cmp.Diff(plans[name], got); diff != "" {
+			t.Errorf("%s finds its rows in another way than plans says (-plans +SQLite):\n%s", name, diff)
+		}
+		for _, step := range got {
+			if table, ok := strings.CutPrefix(step, "SCAN "); ok && !slices.Contains(small, strings.Fields(table)[0]) {
+				t.Errorf("%s reads a table from end to end that grows with the events: %s", name, step)
+			}
+		}
+	}
+	for name := range plans {
+		if all[name] == "" {
+			t.Errorf("plans has %s, which is no query any more", name)
+		}
+	}
+}
+
+// An upsert and a row's identity rest on an index too, which SQLite demands itself.
+// What it does not demand is that every parameter arrives: sqlc drops some in silence.
+func TestParametersArrive(t *testing.T) {
+	named := regexp.MustCompile(`(?:@|sqlc\.n?arg\('?)(\w+)`)
+	placeholder := regexp.MustCompile(`\?\d+`)
+	generated := statements(t)
+	for name, text := range sources(t) {
+		want, got := make(map[string]bool), make(map[string]bool)
+		for _, m := range named.FindAllStringSubmatch(comment.ReplaceAllString(text, ""), -1) {
+			want[m[1]] = true
+		}
+		for _, p := range placeholder.FindAllString(generated[name], -1) {
+			got[p] = true
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s has the parameters %v, and its generated text has %d", name, slices.Sorted(maps.Keys(want)), len(got))
+		}
+		if strings.Contains(comment.ReplaceAllString(generated[name], ""), "@") {
+			t.Errorf("%s: sqlc left a parameter as it was:\n%s", name, generated[name])
+		}
+	}
+}
+
+// Each generated method runs, with the smallest arguments that the schema allows.
+func TestMethodsRun(t *testing.T) {
+	st, err := store.Open(t.Context(), store.Options{
+		Path: filepath.Join(t.TempDir(), "trace.db"), Synchronous: "normal",
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	queries := sources(t)
+	called := make(map[string]bool)
+	rollback := errors.New("rollback")
+	err = st.Tx(func(q *db.Queries) error {
+		v := reflect.ValueOf(q)
+		for i := range v.NumMethod() {
+			name := v.Type().Method(i).Name
+			if name == "WithTx" {
+				continue
+			}
+			single, isBulk := strings.CutSuffix(name, "Rows")
+			if isBulk {
+				name = single
+			}
+			if queries[name] == "" {
+				t.Errorf("db.Queries has the method %s, for which there is no query: run make generate", v.Type().Method(i).Name)
+			}
+			called[name] = true
+			method := v.Method(i)
+			args := []reflect.Value{reflect.ValueOf(context.Background())}
+			for j := 1; j < method.Type().NumIn(); j++ {
+				args = append(args, argument(method.Type().In(j)))
+			}
+			results := method.Call(args)
+			err, _ := results[len(results)-1].Interface().(error)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				t.Errorf("%s: %v", v.Type().Method(i).Name, err)
+			}
+		}
+		return rollback
+	})
+	if err != rollback {
+		t.Error(err)
+	}
+	for name := range queries {
+		if !called[name] {
+			t.Errorf("%s has no method in db: run make generate", name)
+		}
+	}
+}
+
+// argument returns a value of a parameter's type that breaks no CHECK.
+func argument(typ reflect.Type) reflect.Value {
+	if typ.Kind() == reflect.Pointer && typ.Elem().Kind() == reflect.Array { // rows of a bulk insert
+		rows := reflect.New(typ.Elem())
+		for i := range rows.Elem().Len() {
+			rows.Elem().Index(i).Set(argument(typ.Elem().Elem()))
+		}
+		return rows
+	}
+	v := reflect.New(typ).Elem()
+	if typ.Kind() == reflect.Struct {
+		for name, s := range map[string]string{"Status": "ok", "Severity": "error", "Granularity": "hour"} {
+			if f := v.FieldByName(name); f.IsValid() && f.Kind() == reflect.String {
+				f.SetString(s)
+			}
+		}
+	}
+	return v
+}
+
+// migrated returns a database with all migrations, as any other program would open it.
+func migrated(t *testing.T) *sql.DB {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "trace.db")
+	if _, err := store.MigrateUp(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+var comment = regexp.MustCompile(`--[^\n]*\n\s*`)
+
+// sources returns the queries as they are written, by name.
+func sources(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]string)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range strings.Split("\n"+string(text), "\n-- name: ")[1:] {
+			name, sql, _ := strings.Cut(part, " ")
+			all[name] = "-- " + sql
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("there are no queries")
+	}
+	return all
+}
+
+// statements returns the queries as sqlc generated them, by name: what runs.
+func statements(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("../db/*.sql.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]string)
+	for _, path := range paths {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				text, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if named, ok := strings.CutPrefix(text, "-- name: "); ok {
+					name, _, _ := strings.Cut(named, " ")
+					all[name] = text
+				}
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// explain returns the steps of a query's plan.
+func explain(t *testing.T, conn *sql.DB, text string) []string {
+	t.Helper()
+	params := make(map[string]bool)
+	for _, p := range regexp.MustCompile(`\?\d+`).FindAllString(text, -1) {
+		params[p] = true
+	}
+	rows, err := conn.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, make([]any, len(params))...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
