@@ -17,6 +17,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
@@ -78,10 +79,12 @@ func New(opts Options) *Server {
 			s.writeError(w, r, &httpError{status: http.StatusMethodNotAllowed, message: r.Method + " is not allowed here; allowed: " + allow[2:]})
 		})
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.writeError(w, r, &httpError{status: http.StatusNotFound, message: "there is nothing at this path"})
-	})
+	s.mux.HandleFunc("/", s.notFound)
 	return s
+}
+
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.writeError(w, r, &httpError{status: http.StatusNotFound, message: "there is nothing at this path"})
 }
 
 // route is one thing that can be asked for.
@@ -142,7 +145,8 @@ func (s *Server) HTTPServer() *http.Server {
 			}
 			return ctx
 		},
-		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is no way around ServeHTTP
+		ErrorLog:                     slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -164,6 +168,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
+	if r.URL.Path != path.Clean("/"+r.URL.Path) {
+		s.notFound(w, r) // the mux would redirect, which no exporter follows
+		return
+	}
 	s.mux.ServeHTTP(w, r)
 }
 

@@ -75,8 +75,11 @@ func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
 	r.outcomeOf(s, detail, &c.Status, &c.ErrorType, &c.ErrorMessage)
 	if c.Status != "ok" && value(c.PromptTokens) == 0 && value(c.CompletionTokens) == 0 && value(c.CacheReadTokens) == 0 {
 		// A call that failed before its usage was known reports zeros.
-		c.PromptTokens, c.CompletionTokens, c.CostUSD = nil, nil, nil
-		c.CacheReadTokens, c.CacheWriteTokens, c.ReasoningTokens = nil, nil, nil
+		c.PromptTokens, c.CompletionTokens, c.ReasoningTokens = nil, nil, nil
+		c.CacheReadTokens, c.CacheWriteTokens = nil, nil
+		if value(c.CostUSD) == 0 {
+			c.CostUSD = nil
+		}
 	}
 	if c.CostUSD != nil {
 		c.CostSource = r.slab.string("reported")
@@ -279,9 +282,9 @@ func (r *reader) openclawDetail() (d detail) {
 	}
 }
 
-func value(p *int64) int64 {
-	if p == nil {
-		return 0
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	return *p
+	return v
 }

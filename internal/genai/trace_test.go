@@ -300,6 +300,14 @@ func TestFailedUsage(t *testing.T) {
 			t.Errorf("not failed: %s is %v", c, got[c])
 		}
 	}
+	for key, column := range map[string]string{
+		"gen_ai.usage.input_tokens": "PromptTokens", "gen_ai.usage.output_tokens": "CompletionTokens", "gen_ai.usage.cache_read.input_tokens": "CacheReadTokens",
+	} {
+		got := call(t, span("openclaw.model.call", attrs{key: 3, "gen_ai.usage.cost": 0.5}, failed))
+		if got[column] != 3.0 || got["CostUSD"] != 0.5 {
+			t.Errorf("failed with %s: %v, cost %v", key, got[column], got["CostUSD"])
+		}
+	}
 	zeros["gen_ai.usage.output_tokens"] = 3
 	got = call(t, span("openclaw.model.call", zeros, failed))
 	if got["PromptTokens"] != 0.0 || got["CompletionTokens"] != 3.0 || got["CostUSD"] != 0.0 || got["CostSource"] != "reported" {
