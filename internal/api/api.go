@@ -44,6 +44,7 @@ type Options struct {
 type Session struct {
 	Store  *store.Store
 	Writer *writer.Writer
+	Notice string // why people should look at this database, or ""
 }
 
 // Server answers requests. Its methods are safe for concurrent use.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/api"
@@ -162,7 +163,7 @@ func TestToken(t *testing.T) {
 
 // A token cannot be found by trying: one address has so many guesses a second.
 func TestGuesses(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, func(set *settings) { set.AuthToken = "right" })
 		try := func(addr, token string) int {
 			r := httptest.NewRequest("POST", "http://localhost/v1/traces", strings.NewReader(event))

@@ -63,8 +63,9 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
-		if to := session.Store.MovedAside(); to != "" {
-			h.degrade("the database was damaged; it was moved to " + to + " and a new one started")
+		if session.Notice != "" {
+			h.Status = "degraded"
+			h.Reasons = append(h.Reasons, session.Notice)
 		}
 	}
 	if fault := s.fault(); fault != "" {
@@ -76,11 +77,6 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		return response{}, err
 	}
 	return response{http.StatusOK, jsonType, append(body, '\n')}, nil
-}
-
-func (h *health) degrade(reason string) {
-	h.Status = "degraded"
-	h.Reasons = append(h.Reasons, reason)
 }
 
 // fault returns why events cannot be stored at the moment, or "".

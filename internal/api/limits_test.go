@@ -208,7 +208,7 @@ func (s serving) answered() bool {
 
 // Large bodies come in one at a time, however their size becomes known.
 func TestLargeBodiesTakeTurns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		large := sized(2 << 20)
 		for _, length := range []int64{2 << 20, -1} {
@@ -246,7 +246,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 
 // Small bodies share a sum of memory, whatever they promise to be.
 func TestSmallBodiesShareMemory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		var list []serving
 		for range api.SmallSum / api.LargeBody {
@@ -357,7 +357,7 @@ func (s *server) listen(t *testing.T) *pipes {
 func TestStalledRequests(t *testing.T) {
 	f := func(what, raw string, status int, after time.Duration) {
 		t.Helper()
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			s := newServer(t)
 			c := s.listen(t).dial(t)
 			start := time.Now()
@@ -396,7 +396,7 @@ func TestStalledRequests(t *testing.T) {
 
 // A header that comes byte by byte does not get more time for it.
 func TestSlowHeader(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		c := s.listen(t).dial(t)
 		var sending sync.WaitGroup
@@ -420,7 +420,7 @@ func TestSlowHeader(t *testing.T) {
 // Silent connections keep nobody from asking how we are, and once they are gone,
 // others come in.
 func TestConnectionLimit(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		p := s.listen(t)
 		early := p.dial(t)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,7 +53,7 @@ func TestNativeColumns(t *testing.T) {
 
 // What is not said is NULL.
 func TestNativeMinimum(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		s.post(202, "/v1/traces", jsonType, `{"provider":"p","model":"m"}`)
 		call := s.last("llm_traces")
@@ -267,7 +268,7 @@ func TestNativeRepairsAreCounted(t *testing.T) {
 
 // Sums of absurd numbers, which the columns hold, must not stop what comes after them.
 func TestNativeHugeNumbers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		for _, cost := range []string{"1e300", "9e9", "9e9"} {
 			s.post(202, "/v1/traces", jsonType, `{"provider":"p","model":"m","created_at":900000000000,"cost_usd":`+cost+
@@ -320,7 +321,7 @@ func TestNativeStatus(t *testing.T) {
 }
 
 func TestNativeCreatedAt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		now := time.Now().UnixMilli()
 		f := func(members string, want int64, metadata any) {
@@ -479,7 +480,7 @@ func TestNativeManyRejected(t *testing.T) {
 }
 
 func TestNativeTooMany(t *testing.T) {
-	bubble(t, func(t *testing.T) { // where no slow machine lets the commit come too late
+	synctest.Test(t, func(t *testing.T) { // where no slow machine lets the commit come too late
 		s := newServer(t)
 		body := "[" + strings.Repeat(`{"provider":"p","model":"m"},`, api.MaxEvents+2) + `{"provider":"p","model":"m"}]`
 		answer := object(t, s.post(202, "/v1/traces", jsonType, body))

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	collogs "go.opentelemetry.io/proto/slim/otlp/collector/logs/v1"
 	colmetrics "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
@@ -183,7 +184,7 @@ func TestPartialSuccess(t *testing.T) {
 }
 
 func TestTooManyLogRecords(t *testing.T) {
-	bubble(t, func(t *testing.T) { // where no slow machine lets the commit come too late
+	synctest.Test(t, func(t *testing.T) { // where no slow machine lets the commit come too late
 		records := make([]*logs.LogRecord, 10_003)
 		for i := range records {
 			records[i] = &logs.LogRecord{SeverityNumber: 17, TimeUnixNano: uint64(i+1) * 1e6}

@@ -61,7 +61,7 @@ const (
 )
 
 func TestSlowDisk(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, func(set *settings) { set.queueBytes = 10_000 })
 		s.post(202, "/v1/traces", jsonType, event)
 		time.Sleep(5 * time.Second) // the writer has nothing left to sync
@@ -126,7 +126,7 @@ func TestSlowDisk(t *testing.T) {
 func TestSlowDiskOTLP(t *testing.T) {
 	// Each processor has a pool of its own; with one, a buffer given back is the next taken.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		unblock := s.block()
 		body := toProtobuf(t, tracesOf(spanOf(1, attribute("gen_ai.request.model", "model"), attribute("gen_ai.output.messages", "the answer"))))
@@ -153,7 +153,7 @@ func TestSlowDiskOTLP(t *testing.T) {
 
 // Waiting for a turn and waiting for the disk are one wait.
 func TestOneDeadline(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		large := sized(2 << 20)
 		first := s.begin(2 << 20)
@@ -235,7 +235,7 @@ func TestPanic(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		s.post(202, "/v1/traces", jsonType, `[`+event+`,`+event+`,{}]`)
 		s.post(400, "/v1/traces", jsonType, `{`)

@@ -11,10 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -110,15 +108,6 @@ func (s *server) post(status int, target, kind, body string) *httptest.ResponseR
 		s.t.Fatalf("POST %s of %s %.200q: %d %s, want %d", target, kind, body, w.Code, w.Body, status)
 	}
 	return w
-}
-
-// bubble is synctest.Test. The writer keeps channels in a pool for the next request,
-// and none may cross the bubble's wall: two collections empty it.
-func bubble(t *testing.T, f func(*testing.T)) {
-	empty := func() { runtime.GC(); runtime.GC() }
-	empty()
-	defer empty()
-	synctest.Test(t, f)
 }
 
 // row is a stored row without its id and the columns of delivery.

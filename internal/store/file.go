@@ -109,10 +109,17 @@ func moveAside(path, why string, log *slog.Logger) (string, error) {
 		return "", err
 	}
 	to := path + "." + why + "-" + time.Now().UTC().Format("20060102T150405.000Z")
+	moved := false
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		if err := os.Rename(path+suffix, to+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch err := os.Rename(path+suffix, to+suffix); {
+		case err == nil:
+			moved = true
+		case !errors.Is(err, fs.ErrNotExist):
 			return "", err
 		}
+	}
+	if !moved {
+		return "", nil // somebody was faster
 	}
 	for _, name := range old {
 		if err := remove(name); err != nil {

@@ -36,7 +36,8 @@ func migrateUp(ctx context.Context, db *sql.DB) (int64, error) {
 	}
 	current, target, err := p.GetVersions(ctx)
 	if err != nil {
-		return 0, err
+		// goose takes a table that it cannot read for one that is missing.
+		return 0, errors.Join(quickCheck(ctx, db), err)
 	}
 	if current > target {
 		return 0, fmt.Errorf("%w: it has schema version %d, this binary knows %d", ErrNewer, current, target)

@@ -32,7 +32,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = %s;
 PRAGMA foreign_keys = ON;
 PRAGMA temp_store = MEMORY;
-PRAGMA cache_size = -8000;
+PRAGMA cache_size = -4000;
 PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = %d;`, synchronous, CheckpointPages*4096)
 }

@@ -33,6 +33,7 @@ const (
 	Ignored    = "ignored"     // understood, and not kept by design
 	Repaired   = "repaired"    // stored with a value replaced
 	MovedAside = "moved_aside" // a damaged database put out of the way
+	Replaced   = "replaced"    // a database whose file went away under us
 )
 
 // Entry is a line of the ledger: what it counts.
@@ -80,6 +81,12 @@ func (b *Books) add(e Entry, n int64) {
 		b.Repaired += n
 	case MovedAside:
 		b.MovedAside += n
+	}
+}
+
+func (b *Books) addAll(c *Counts) {
+	for _, l := range c.list {
+		b.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
 	}
 }
 

@@ -3,6 +3,7 @@ package writer
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -37,7 +38,7 @@ func CutContent(s string, n int) string {
 	return Cut(s, n)
 }
 
-// elements returns the raw elements of a JSON array.
+// elements returns the raw elements of s if it is a JSON array and nothing else.
 func elements(s string) ([]string, bool) {
 	if !strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "[") {
 		return nil, false
@@ -55,8 +56,11 @@ func elements(s string) ([]string, bool) {
 		end := int(d.InputOffset())
 		list = append(list, s[end-len(v):end])
 	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, false
+	}
 	_, err := d.ReadToken()
-	return list, err == nil
+	return list, err == io.EOF
 }
 
 func decoder(s string) *jsontext.Decoder {

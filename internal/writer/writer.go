@@ -73,9 +73,10 @@ type Writer struct {
 	queue  []*pending
 	bytes  int64  // of queue
 	counts Counts // of what has no batch: refusals
+	booked Counts // those of them that the transaction under way writes down
+	books  Books  // as of the last commit
 	closed bool
 
-	books    atomic.Pointer[Books]
 	fault    atomic.Pointer[string] // of the last group; nil when it was committed
 	working  atomic.Int64           // Unix ms since when a transaction is under way, or 0
 	fileSize atomic.Int64
@@ -118,7 +119,6 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		summary: newSummary(),
 	}
-	books := new(Books)
 	err := st.Tx(func(q *db.Queries) error {
 		ctx := context.Background()
 		if st.MovedAside() != "" {
@@ -132,7 +132,7 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 			return err
 		}
 		for _, l := range lines {
-			books.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
+			w.books.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
 		}
 		if w.last, err = q.LastIDs(ctx); err != nil {
 			return err
@@ -146,7 +146,6 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
-	w.books.Store(books)
 	w.measure()
 	go w.run()
 	return w, nil
@@ -154,12 +153,11 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 
 // Books returns the totals as of the last commit, and the refusals since.
 func (w *Writer) Books() Books {
-	b := *w.books.Load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, l := range w.counts.list {
-		b.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
-	}
+	b := w.books
+	b.addAll(&w.counts)
+	b.addAll(&w.booked)
 	return b
 }
 
@@ -213,8 +211,7 @@ func (w *Writer) Count(c *Counts) {
 // it nor what its strings alias may be changed.
 func (w *Writer) Submit(b *Batch) (Receipt, error) {
 	b.prepare(time.Now(), w.opts.MaxTextBytes)
-	p := takePending()
-	p.batch, p.size = b, b.size()
+	p := &pending{batch: b, size: b.size(), done: make(chan struct{}, 1)}
 
 	w.mu.Lock()
 	switch {
@@ -252,9 +249,7 @@ func (w *Writer) Submit(b *Batch) (Receipt, error) {
 			}
 		}
 	}
-	receipt, err := p.receipt, p.err
-	p.release()
-	return receipt, err
+	return p.receipt, p.err
 }
 
 // withdraw takes p out of the queue unless the writer has taken it.
@@ -274,16 +269,6 @@ func (w *Writer) withdraw(p *pending) bool {
 	return true
 }
 
-var pendings = sync.Pool{New: func() any { return &pending{done: make(chan struct{}, 1)} }}
-
-func takePending() *pending { return pendings.Get().(*pending) }
-
-// release gives p back. Nobody may know it any more.
-func (p *pending) release() {
-	*p = pending{done: p.done}
-	pendings.Put(p)
-}
-
 // Close refuses further batches, commits those that wait, and returns when the
 // writer has ended or ctx is done. It may be called again.
 func (w *Writer) Close(ctx context.Context) error {
@@ -295,7 +280,7 @@ func (w *Writer) Close(ctx context.Context) error {
 	case <-w.done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%d batches are not committed: %w", w.Depth(), ctx.Err())
+		return fmt.Errorf("the disk did not finish the last commit: %w", ctx.Err())
 	}
 }
 
@@ -425,22 +410,24 @@ func (w *Writer) answer(group []*pending, err error) {
 // group is there and nobody was told otherwise; after it, all of it is.
 func (w *Writer) store(group []*pending) error {
 	defer w.reset()
-	counts := w.takeCounts()
+	w.takeCounts()
 	last := w.last
 	w.working.Store(time.Now().UnixMilli())
 	err := w.st.Tx(func(q *db.Queries) error { return w.insert(q, group) })
-	w.working.Store(0)
 	if err == nil {
 		err = w.st.Check()
 	}
+	w.working.Store(0)
 	w.report(err)
+	if w.unsynced.IsZero() {
+		// After a failure the sync finds out when the disk takes rows again, even if
+		// nobody sends any.
+		w.unsynced = time.Now()
+	}
 	if err != nil {
 		w.last = last
-		w.putBack(counts)
+		w.putBack()
 		return err
-	}
-	if w.unsynced.IsZero() {
-		w.unsynced = time.Now()
 	}
 	for _, i := range w.fresh {
 		w.summary.add(&w.calls[i])
@@ -449,28 +436,27 @@ func (w *Writer) store(group []*pending) error {
 	return nil
 }
 
-// takeCounts moves what Count gathered into delta.
-func (w *Writer) takeCounts() Counts {
+// takeCounts has the transaction to come write down what Count gathered. putBack
+// undoes it, publish completes it.
+func (w *Writer) takeCounts() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	counts := w.counts
-	w.counts = Counts{}
-	w.delta.AddAll(&counts)
-	return counts
+	w.booked, w.counts = w.counts, Counts{}
+	w.delta.AddAll(&w.booked)
 }
 
-func (w *Writer) putBack(counts Counts) {
+func (w *Writer) putBack() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.counts.AddAll(&counts)
+	w.counts.AddAll(&w.booked)
+	w.booked = Counts{}
 }
 
 func (w *Writer) publish() {
-	b := *w.books.Load()
-	for _, l := range w.delta.list {
-		b.add(Entry{l.Kind, l.Outcome, l.Reason}, l.N)
-	}
-	w.books.Store(&b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.books.addAll(&w.delta)
+	w.booked = Counts{}
 }
 
 // report remembers the outcome of a transaction for Fault, and logs when it changes.
@@ -509,7 +495,7 @@ func (w *Writer) sync() error {
 		return nil
 	}
 	defer w.reset()
-	counts := w.takeCounts()
+	w.takeCounts()
 	w.working.Store(time.Now().UnixMilli())
 	err := w.st.SyncTx(func(q *db.Queries) error {
 		ctx := context.Background()
@@ -522,10 +508,10 @@ func (w *Writer) sync() error {
 		now := strconv.FormatInt(time.Now().UnixMilli(), 10)
 		return q.SetMeta(ctx, db.SetMetaParams{Key: "synced_at", Value: now})
 	})
-	w.working.Store(0)
 	if err == nil {
 		err = w.st.Check()
 	}
+	w.working.Store(0)
 	w.report(err)
 	if err != nil {
 		if store.Classify(err) == store.Rejected {
@@ -533,7 +519,7 @@ func (w *Writer) sync() error {
 			w.opts.Log.Error("the summaries lose a second of calls", "err", err)
 			w.summary.reset()
 		}
-		w.putBack(counts)
+		w.putBack()
 		w.unsynced = time.Now()
 		return err
 	}
