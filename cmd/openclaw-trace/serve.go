@@ -58,10 +58,11 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		log.Warn("OCT_PUSH_ENDPOINT is set, but this version does not forward; events are kept here only")
 	}
 
-	session, err := open(ctx, cfg, log, false)
-	if err != nil {
+	session, err := open(ctx, cfg, log, nil)
+	if err != nil && !store.IsFull(err) {
 		return err
 	}
+	cause := err                         // why there is no session
 	defer func() { session.discard() }() // does nothing after an orderly stop
 
 	listeners, err := listen(cfg, log)
@@ -69,7 +70,9 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	server := api.New(apiOptions(cfg, version, log))
-	server.Use(&session.Session)
+	if session != nil {
+		server.Use(&session.Session)
+	}
 	srv := server.HTTPServer()
 	failed := make(chan error, len(listeners))
 	var serving sync.WaitGroup
@@ -81,25 +84,28 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	log.Info("listening", "addresses", addrs)
 
 	for running := true; running; {
+		if session == nil {
+			server.Lost(cause.Error())
+			if session, err = reopen(ctx, cfg, log, cause); session == nil {
+				break
+			}
+			server.Use(&session.Session)
+		}
 		select {
 		case <-ctx.Done():
-			log.Info("signal received", "queue_depth", session.Writer.Depth())
 			running = false
 		case err = <-failed:
 			log.Error("a listener failed", "err", err)
 			running = false
-		case cause := <-session.failed:
+		case cause = <-session.failed:
 			log.Error("the database is closed and will be opened anew", "err", cause)
 			server.Lost(cause.Error())
 			session.discard()
-			next, openErr := reopen(ctx, cfg, log, store.IsDamage(cause))
-			if openErr != nil {
-				running, err = false, openErr
-				break
-			}
-			session = next
-			server.Use(&session.Session)
+			session = nil
 		}
+	}
+	if ctx.Err() != nil {
+		log.Info("signal received")
 	}
 
 	// One budget for all steps. Whatever it cuts short, what was answered is stored.
@@ -108,9 +114,12 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	server.Stop()
 	shutdown(budget, srv)
 	serving.Wait()
-	log.Info("requests finished", "queue_depth", session.Writer.Depth())
-	err = errors.Join(err, session.close(budget))
-	books := session.Writer.Books()
+	var books writer.Books
+	if session != nil {
+		log.Info("requests finished", "queue_depth", session.Writer.Depth())
+		err = errors.Join(err, session.close(budget))
+		books = session.Writer.Books()
+	}
 	log.Info("final push", "status", "disabled")
 	if err != nil {
 		log.Error("the shutdown was not clean", "err", err)
@@ -154,9 +163,11 @@ type session struct {
 	closed  bool
 }
 
-// open starts a session.
-func open(ctx context.Context, cfg *config.Config, log *slog.Logger, damaged bool) (*session, error) {
-	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, Damaged: damaged, Log: log})
+// open starts a session. cause is what ended the one before, or nil.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error) (*session, error) {
+	st, err := store.Open(ctx, store.Options{
+		Path: cfg.DBPath, Synchronous: cfg.Synchronous, Damaged: store.IsDamage(cause), Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +180,13 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger, damaged boo
 		"size_bytes", size, "wal_size_bytes", wal, "clean", !st.Unclean(), "moved_aside", st.MovedAside())
 	s := &session{log: log, failed: make(chan error, 2), checked: make(chan struct{})}
 	s.Store, s.Writer = st, w
+	switch to := st.MovedAside(); {
+	case to != "":
+		s.Notice = "the database was damaged; it was moved to " + to + " and a new one started"
+	case errors.Is(cause, store.ErrReplaced):
+		s.Notice = "the database file was removed, replaced or truncated while it was open; what is there now was opened"
+		w.Count(writer.CountOf(writer.Entry{Kind: writer.KindDatabase, Outcome: writer.Replaced}, 1))
+	}
 	checking, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	go func() {
@@ -223,8 +241,12 @@ func (s *session) close(ctx context.Context) error {
 	}
 }
 
-// discard closes a session that has failed. Its errors add nothing to the cause.
+// discard closes a session that has failed, if there is one. Its errors add nothing
+// to the cause.
 func (s *session) discard() {
+	if s == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), writer.StallAfter)
 	defer cancel()
 	if err := s.close(ctx); err != nil {
@@ -232,21 +254,25 @@ func (s *session) discard() {
 	}
 }
 
-// reopen starts the next session, trying until it succeeds, ctx is done, or the file
-// turns out not to be ours.
-func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, damaged bool) (*session, error) {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		s, err := open(ctx, cfg, log, damaged)
+// reopen starts the next session, trying until it succeeds or the file turns out not
+// to be ours. It returns nil when ctx is done first.
+func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error) (*session, error) {
+	told := false
+	for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 5*time.Second) {
+		s, err := open(ctx, cfg, log, cause)
 		if err == nil || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer) {
 			return s, err
 		}
-		log.Warn("the database cannot be opened; will try again", "err", err)
+		if !told {
+			log.Warn("the database cannot be opened; will try again", "err", err)
+			told = true
+		}
 		select {
 		case <-ctx.Done():
-			return nil, err
 		case <-time.After(wait):
 		}
 	}
+	return nil, nil
 }
 
 // listen binds all addresses, or none.

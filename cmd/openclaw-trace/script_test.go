@@ -1,0 +1,158 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs testdata/script. Beside the commands of testscript there are:
+//
+//	exits CODE ARGS…         runs the binary, which must end with CODE
+//	serve                    starts the binary and waits until it listens
+//	stop                     ends it by SIGTERM; the file log is its log then
+//	post STATUS PATH BODY    sends BODY to it as JSON
+//	health STATUS            asks it how it is
+//	sql DB STATEMENT         runs a statement and prints the rows it gives
+//	mode PERMISSIONS FILE…   compares permissions
+//	logged MESSAGE…          the log's messages begin with these, in this order
+//	busy PORT                listens on a port of 127.0.0.1, if nobody does already
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			env.Setenv("OCT_PORT", port)
+			if port, err = freePort(); err != nil {
+				return err
+			}
+			env.Setenv("FREE_PORT", port)
+			env.Setenv("OCT_OTLP_PORT", "0")
+			env.Setenv("OCT_DB_PATH", filepath.Join(env.WorkDir, "data", "trace.db"))
+			env.Values["sidecar"] = &sidecar{instance: &instance{
+				t: env.T().(testing.TB), url: "http://127.0.0.1:" + env.Getenv("OCT_PORT"), client: &http.Client{Timeout: patience},
+			}}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "serve": serve, "stop": stop, "post": post, "health": askHealth,
+			"sql": runSQL, "mode": mode, "logged": logged, "busy": busy,
+		},
+	})
+}
+
+// sidecar is what a script runs in the background.
+type sidecar struct {
+	*instance
+	*process
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	got := 0
+	err := ts.Exec(binary, args[1:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value("sidecar").(*sidecar)
+	s.settings = nil
+	for _, name := range []string{"OCT_HOST", "OCT_PORT", "OCT_OTLP_PORT", "OCT_DB_PATH", "OCT_LOG_LEVEL", "OCT_AUTH_TOKEN", "OCT_PUSH_ENDPOINT"} {
+		s.settings = append(s.settings, name+"="+ts.Getenv(name))
+	}
+	s.process = s.start()
+}
+
+func stop(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value("sidecar").(*sidecar)
+	s.process.stop()
+	ts.Check(os.WriteFile(ts.MkAbs("log"), []byte(s.process.text()+s.process.stderr.String()), 0o600))
+}
+
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value("sidecar").(*sidecar)
+	req, err := http.NewRequest("POST", s.url+args[1], strings.NewReader(args[2]))
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	if token := ts.Getenv("OCT_AUTH_TOKEN"); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	a, err := s.do(req)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s", a.body)
+	if strconv.Itoa(a.status) != args[0] {
+		ts.Fatalf("%d %s, want %s", a.status, a.body, args[0])
+	}
+}
+
+func askHealth(ts *testscript.TestScript, neg bool, args []string) {
+	if h := ts.Value("sidecar").(*sidecar).health(); h.Status != args[0] {
+		ts.Fatalf("health says %+v, want %s", h, args[0])
+	}
+}
+
+func runSQL(ts *testscript.TestScript, neg bool, args []string) {
+	db := openDB(ts.Value("sidecar").(*sidecar).instance.t, ts.MkAbs(args[0]), "mode=rwc")
+	defer db.Close()
+	rows, err := db.Query(args[1])
+	ts.Check(err)
+	defer rows.Close()
+	for rows.Next() {
+		var v string
+		ts.Check(rows.Scan(&v))
+		fmt.Fprintln(ts.Stdout(), v)
+	}
+	ts.Check(rows.Err())
+}
+
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+			ts.Fatalf("%s has mode %s, want %s", name, got, args[0])
+		}
+	}
+}
+
+func logged(ts *testscript.TestScript, neg bool, args []string) {
+	p := ts.Value("sidecar").(*sidecar).process
+	next := 0
+	for _, l := range p.log {
+		if next < len(args) && strings.HasPrefix(l.msg, args[next]) {
+			next++
+		}
+	}
+	if next < len(args) {
+		ts.Fatalf("the log does not say %q after what comes before it:\n%s", args[next], p.text())
+	}
+}
+
+// listeners are held for as long as the tests run: who asks for a busy port wants it
+// to stay so.
+var listeners sync.Map
+
+func busy(ts *testscript.TestScript, neg bool, args []string) {
+	if l, err := net.Listen("tcp", "127.0.0.1:"+args[0]); err == nil {
+		listeners.Store(args[0], l)
+	}
+}
