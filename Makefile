@@ -1,0 +1,66 @@
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 0
+SQLC_VERSION := v1.31.1
+FUZZTIME ?= 30s
+KILLS ?= 100
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
+
+.PHONY: help run migrate test race crash fuzz bench generate verify build clean bin/openclaw-trace bin/sqlc-bulk
+
+# One database under the working folder, unless OCT_DB_PATH says otherwise.
+run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: bin/openclaw-trace ## build and run the sidecar
+	bin/openclaw-trace
+
+migrate: bin/openclaw-trace ## bring the database of make run to the newest schema
+	mkdir -p "$(dir $(OCT_DB_PATH))"
+	bin/openclaw-trace migrate up
+
+test: ## run the tests
+	go test -shuffle=on ./...
+
+race: ## run the tests with the race detector, which needs a C compiler
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+crash: ## kill, fill disks, cut power: the tests that take long
+	go test -count=1 -timeout 30m ./internal/store ./internal/writer -args -long
+	go test -count=1 -timeout 30m -v -run 'Kill|Stop|Memory' ./cmd/openclaw-trace -args -kills=$(KILLS) -long
+
+fuzz: ## fuzz each target for FUZZTIME
+	for f in FuzzProtobufTraces FuzzProtobufLogs FuzzJSONTraces; do \
+		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/otlp || exit; done
+	for f in FuzzNative FuzzServeHTTP; do \
+		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/api || exit; done
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . $(shell grep -rl '^func Benchmark' --include '*_test.go' . | xargs -r dirname | sort -u)
+
+generate: bin/sqlc-bulk ## make db from queries and migrations
+	$(SQLC) generate
+
+verify: bin/sqlc-bulk ## fail if something generated or formatted is stale
+	$(SQLC) diff
+	$(SQLC) vet
+	go test -count=1 ./migrations ./internal/config ./internal/sqlcbulk
+	go mod tidy -diff
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+
+build: ## build static binaries for the supported platforms
+	for p in linux/amd64 linux/arm64 darwin/arm64; do GOOS=$${p%/*} GOARCH=$${p#*/} \
+		go build -trimpath -ldflags '$(LDFLAGS)' -o bin/openclaw-trace-$${p%/*}-$${p#*/} ./cmd/openclaw-trace || exit; done
+
+bin/openclaw-trace:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/openclaw-trace
+bin/sqlc-bulk:
+	go build -o $@ ./internal/sqlcbulk
+
+clean: ## remove what was built
+	rm -rf bin coverage.out
