@@ -77,6 +77,7 @@ SELECT id, created_at, provider, model, agent, status, latency_ms, cost_usd,
 FROM llm_traces WHERE id > @after ORDER BY id LIMIT @lim;
 
 -- name: AddUsage :exec
+-- A sum too large for an integer would become REAL, which the column refuses.
 INSERT INTO usage (
     granularity, start_at, provider, model, agent, status, calls,
     prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
@@ -87,12 +88,12 @@ INSERT INTO usage (
     @cost_nano_usd, @unmetered, @unpriced
 ) ON CONFLICT (granularity, start_at, provider, model, agent, status) DO UPDATE SET
     calls = calls + excluded.calls,
-    prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-    completion_tokens = completion_tokens + excluded.completion_tokens,
-    cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
-    cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
-    reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-    cost_nano_usd = cost_nano_usd + excluded.cost_nano_usd,
+    prompt_tokens = MIN(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+    completion_tokens = MIN(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+    cache_read_tokens = MIN(cache_read_tokens + excluded.cache_read_tokens, 9223372036854775807),
+    cache_write_tokens = MIN(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
+    reasoning_tokens = MIN(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807),
+    cost_nano_usd = MIN(cost_nano_usd + excluded.cost_nano_usd, 9223372036854775807),
     unmetered = unmetered + excluded.unmetered,
     unpriced = unpriced + excluded.unpriced;
 

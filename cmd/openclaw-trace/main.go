@@ -3,7 +3,7 @@
 // database of its own.
 //
 // This package is the wiring: it alone reads the environment, prints usage, and
-// decides exit codes. serve.go is the whole program on one page.
+// decides exit codes. serve.go is the whole program, read from top to bottom.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/kon-rad/openclaw-trace/internal/config"
@@ -65,6 +66,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		command, args = args[0], args[1:]
 	}
 	var err error
+	if slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) {
+		command = "help"
+	}
 	switch command {
 	case "serve":
 		if len(args) > 0 {

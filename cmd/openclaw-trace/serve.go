@@ -30,11 +30,12 @@ const maxQueueBytes = 16 << 20
 var heapFloor []byte
 
 // setHeap gives the collector a floor and a soft limit, which GOMEMLIMIT overrides.
-// SQLite's memory is not in it.
-func setHeap() {
+// SQLite's memory is not in it. Near the limit the collector works more; a body of 16
+// MiB takes it there for as long as it is in memory, larger ones get more room.
+func setHeap(maxBody int64) {
 	heapFloor = make([]byte, 8<<20)
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(28 << 20)
+		debug.SetMemoryLimit(28<<20 + max(0, maxBody-16<<20))
 	}
 }
 
@@ -47,7 +48,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	setHeap()
+	setHeap(int64(cfg.MaxBodyBytes))
 	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	version, _ := buildVersion()
 	log.Info("openclaw-trace " + version + " starting...")
@@ -58,8 +59,8 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		log.Warn("OCT_PUSH_ENDPOINT is set, but this version does not forward; events are kept here only")
 	}
 
-	session, err := open(ctx, cfg, log, nil)
-	if err != nil && !store.IsFull(err) {
+	session, err := open(ctx, cfg, log, nil, "")
+	if err != nil && !store.MayPass(err) {
 		return err
 	}
 	cause := err                         // why there is no session
@@ -70,6 +71,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	server := api.New(apiOptions(cfg, version, log))
+	last := session // whose books the end tells
 	if session != nil {
 		server.Use(&session.Session)
 	}
@@ -89,6 +91,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 			if session, err = reopen(ctx, cfg, log, cause); session == nil {
 				break
 			}
+			last = session
 			server.Use(&session.Session)
 		}
 		select {
@@ -115,10 +118,10 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	shutdown(budget, srv)
 	serving.Wait()
 	var books writer.Books
-	if session != nil {
-		log.Info("requests finished", "queue_depth", session.Writer.Depth())
-		err = errors.Join(err, session.close(budget))
-		books = session.Writer.Books()
+	if last != nil {
+		log.Info("requests finished", "queue_depth", last.Writer.Depth())
+		err = errors.Join(err, last.close(budget))
+		books = last.Writer.Books()
 	}
 	log.Info("final push", "status", "disabled")
 	if err != nil {
@@ -163,11 +166,10 @@ type session struct {
 	closed  bool
 }
 
-// open starts a session. cause is what ended the one before, or nil.
-func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error) (*session, error) {
-	st, err := store.Open(ctx, store.Options{
-		Path: cfg.DBPath, Synchronous: cfg.Synchronous, Damaged: store.IsDamage(cause), Log: log,
-	})
+// open starts a session. cause is what ended the one before, or nil, and moved where
+// its damaged database was put.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, moved string) (*session, error) {
+	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, MovedAside: moved, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -176,8 +178,8 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error
 		return nil, errors.Join(err, st.Close())
 	}
 	size, wal := st.Sizes()
-	log.Info("database opened", "path", st.Path(), "schema_version", st.Version(), "pragmas", st.Pragmas(),
-		"size_bytes", size, "wal_size_bytes", wal, "clean", !st.Unclean(), "moved_aside", st.MovedAside())
+	log.Info("database opened", "path", st.Path(), "size_bytes", size, "wal_size_bytes", wal,
+		"tables", st.Tables(), "schema_version", st.Version(), "pragmas", st.Pragmas(), "clean", !st.Unclean(), "moved_aside", st.MovedAside())
 	s := &session{log: log, failed: make(chan error, 2), checked: make(chan struct{})}
 	s.Store, s.Writer = st, w
 	switch to := st.MovedAside(); {
@@ -225,11 +227,10 @@ func (s *session) close(ctx context.Context) error {
 	}
 	s.closed = true
 	s.stop()
-	if err := s.Writer.Close(ctx); err != nil {
-		return fmt.Errorf("drain: %w", err)
-	}
 	closed := make(chan error, 1)
 	go func() {
+		// It goes on after ctx, so that the lock is free once the disk answers.
+		_ = s.Writer.Close(context.Background()) // fails only when its context ends
 		<-s.checked
 		closed <- s.Store.Close()
 	}()
@@ -237,7 +238,7 @@ func (s *session) close(ctx context.Context) error {
 	case err := <-closed:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("close the database: %w", ctx.Err())
+		return fmt.Errorf("the disk did not finish in time: %w", ctx.Err())
 	}
 }
 
@@ -257,9 +258,17 @@ func (s *session) discard() {
 // reopen starts the next session, trying until it succeeds or the file turns out not
 // to be ours. It returns nil when ctx is done first.
 func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error) (*session, error) {
-	told := false
+	damaged, moved, told := store.IsDamage(cause), "", false
 	for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 5*time.Second) {
-		s, err := open(ctx, cfg, log, cause)
+		var s *session
+		var err error
+		if damaged {
+			moved, err = store.MoveAside(cfg.DBPath, log)
+			damaged = err != nil // a second time would be the turn of the new one
+		}
+		if err == nil {
+			s, err = open(ctx, cfg, log, cause, moved)
+		}
 		if err == nil || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer) {
 			return s, err
 		}

@@ -55,6 +55,7 @@ type Server struct {
 	intake   intake
 	mux      *http.ServeMux
 	session  atomic.Pointer[Session] // nil while no database is open
+	last     atomic.Pointer[Session] // the one before, for its books
 	stopping atomic.Bool
 	problem  atomic.Pointer[string] // why there is no session
 }
@@ -121,7 +122,9 @@ func (s *Server) Use(session *Session) { s.session.Store(session) }
 // Lost ends the use of a session and tells senders to try again; why is for health.
 func (s *Server) Lost(why string) {
 	s.problem.Store(&why)
-	s.session.Store(nil)
+	if old := s.session.Swap(nil); old != nil {
+		s.last.Store(old)
+	}
 }
 
 // Stop makes the server not ready. Requests are still served.
@@ -204,9 +207,11 @@ type httpError struct {
 	status   int
 	message  string
 	cause    error
-	traceIDs []string // of a batch that may yet be stored
+	unsure   bool     // whether the request was stored
+	traceIDs []string // to send it again with, if unsure
 	rejected []rejection
-	count    int // of rejections, more than are listed
+	count    int            // of rejections, more than are listed
+	counts   *writer.Counts // of its events, for the ledger
 }
 
 func (e *httpError) Error() string { return e.message }
@@ -235,11 +240,15 @@ func asHTTPError(err error) *httpError {
 	case errors.Is(err, writer.ErrTimeout):
 		return errUnavailable("the disk is too slow; nothing of this request was stored; try again", nil)
 	case errors.Is(err, writer.ErrPending):
-		return errUnavailable("the disk is too slow; this request may yet be stored; try again with the same ids", nil)
+		e := errUnavailable("the disk is too slow; this request may yet be stored; try again with the same ids", nil)
+		e.unsure = true
+		return e
 	case errors.Is(err, writer.ErrClosed):
 		return errUnavailable("the database is being closed or opened anew; try again", nil)
 	}
-	return errUnavailable("the database cannot store this now; nothing of this request was stored; try again", err)
+	e := errUnavailable("the database cannot store this now; try again with the same ids", err)
+	e.unsure = true // a disk that fails at the end of a commit may have it all the same
+	return e
 }
 
 // grpcCodes are the codes of google.rpc.Status for the statuses used here.

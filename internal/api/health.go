@@ -49,7 +49,11 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 	if s.opts.PushEnabled {
 		h.LastPushStatus = "never"
 	}
-	if session := s.session.Load(); session != nil {
+	session := s.session.Load()
+	if session == nil {
+		session = s.last.Load()
+	}
+	if session != nil {
 		w := session.Writer
 		h.DBSizeBytes, h.WALSizeBytes = w.Sizes()
 		h.QueueDepth = w.Depth()
@@ -63,9 +67,11 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
-		if session.Notice != "" {
-			h.Status = "degraded"
-			h.Reasons = append(h.Reasons, session.Notice)
+		for _, notice := range [...]string{session.Notice, w.Notice()} {
+			if notice != "" {
+				h.Status = "degraded"
+				h.Reasons = append(h.Reasons, notice)
+			}
 		}
 	}
 	if fault := s.fault(); fault != "" {

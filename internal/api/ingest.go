@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -87,23 +88,25 @@ func (s *Server) ingest(r *http.Request, decode func([]byte) (answer, error)) (r
 	receipt, err := session.Writer.Submit(a.batch)
 	if err != nil {
 		e := asHTTPError(err)
-		if err == writer.ErrPending {
-			b.lent = true
-			if a.failure != nil {
-				a.failure(e)
-			}
+		b.lent = errors.Is(err, writer.ErrPending)
+		if !e.unsure {
+			session.Writer.Count(a.batch.Refusal(strconv.Itoa(e.status)))
+		} else if a.failure != nil {
+			a.failure(e)
 		}
-		session.Writer.Count(refusal(e))
 		return response{}, e
 	}
 	return a.success(receipt), nil
 }
 
-// refusal counts a request that was refused whole.
+// refusal counts a request that was refused whole: its events if they were read, or
+// else itself.
 func refusal(err error) *writer.Counts {
 	e := asHTTPError(err)
-	n := int64(max(1, e.count))
-	return writer.CountOf(writer.Entry{Kind: writer.KindRequest, Outcome: writer.Refused, Reason: strconv.Itoa(e.status)}, n)
+	if e.counts != nil {
+		return e.counts
+	}
+	return writer.CountOf(writer.Entry{Kind: writer.KindRequest, Outcome: writer.Refused, Reason: strconv.Itoa(e.status)}, 1)
 }
 
 // encodingOf tells OTLP from native JSON, which share a path and a content type: an
@@ -169,7 +172,7 @@ func nativeAnswer(batch *writer.Batch, rejected []rejection, count int, ids func
 		if count == 1 {
 			e.message = rejected[0].reason
 		}
-		e.rejected, e.count = rejected, count
+		e.rejected, e.count, e.counts = rejected, count, &batch.Counts
 		return answer{}, e
 	}
 	return answer{

@@ -24,7 +24,7 @@ const (
 const (
 	largeBody = 1 << 20   // bytes from which on a body waits for its turn
 	smallSum  = 6 << 20   // bytes of all other bodies in memory together
-	firstRead = 16 << 10  // bytes to begin with when the length is not known
+	firstRead = 16 << 10  // bytes of room to begin with
 	keptRead  = 128 << 10 // bytes of a buffer worth keeping for the next request
 )
 
@@ -118,21 +118,24 @@ func (b *body) grow(n int64) error {
 // read takes r's body. The caller must free it.
 func (in *intake) read(r *http.Request) (_ *body, err error) {
 	src := io.Reader(r.Body)
-	first := int64(firstRead)
+	length := in.limit + 1 // at most
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
 		if r.ContentLength > in.limit {
 			return nil, in.tooLarge()
 		}
 		if r.ContentLength >= 0 {
-			first = r.ContentLength + 1 // one more, to see the end without growing
+			length = r.ContentLength + 1 // one more, to see the end without growing
 		}
 	case "gzip":
 		zip, err := unzip(r.Body)
 		if err != nil {
 			return nil, readError(err)
 		}
-		defer zippers.Put(zip)
+		defer func() {
+			_ = zip.Reset(strings.NewReader("")) // lets go of the request
+			zippers.Put(zip)
+		}()
 		src = zip
 	default:
 		return nil, &httpError{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("Content-Encoding %.40q is not supported; send gzip or none", encoding)}
@@ -147,12 +150,17 @@ func (in *intake) read(r *http.Request) (_ *body, err error) {
 	if buf, ok := buffers.Get().(*[]byte); ok {
 		b.bytes = *buf
 	}
-	if err := b.grow(first); err != nil {
+	// Room is taken as bytes arrive: what a sender announces costs it nothing.
+	if err := b.grow(min(firstRead, length)); err != nil {
 		return nil, err
 	}
 	for {
 		if len(b.bytes) == cap(b.bytes) {
-			if err := b.grow(min(2*int64(cap(b.bytes)), in.limit+1)); err != nil {
+			room := 2 * int64(cap(b.bytes))
+			if int64(cap(b.bytes)) < length {
+				room = min(room, length)
+			}
+			if err := b.grow(room); err != nil {
 				return nil, err
 			}
 		}

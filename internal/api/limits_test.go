@@ -194,6 +194,12 @@ func (s *server) begin(length int64) serving {
 	return serving{w, answer}
 }
 
+// fill sends so much white space, which may stand before any body.
+func (s serving) fill(bytes int) {
+	io.WriteString(s, strings.Repeat(" ", bytes))
+	synctest.Wait()
+}
+
 // finish sends the whole body and returns the status.
 func (s serving) finish(body string) int {
 	io.WriteString(s, body)
@@ -213,6 +219,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 		large := sized(2 << 20)
 		for _, length := range []int64{2 << 20, -1} {
 			first := s.begin(2 << 20)
+			first.fill(api.LargeBody + 1)
 			second := s.begin(length)
 			go io.WriteString(second, large)
 			if second.answered() {
@@ -232,6 +239,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 
 			// A turn that does not come in time is refused.
 			first = s.begin(2 << 20)
+			first.fill(api.LargeBody + 1)
 			start := time.Now()
 			w := s.postBody(strings.NewReader(large), length)
 			if w.Code != 503 || w.Header().Get("Retry-After") == "" || time.Since(start) != 2*time.Second {
@@ -244,13 +252,19 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	})
 }
 
-// Small bodies share a sum of memory, whatever they promise to be.
+// Small bodies share a sum of memory. What they promise to be takes none of it.
 func TestSmallBodiesShareMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		var list []serving
 		for range api.SmallSum / api.LargeBody {
 			list = append(list, s.begin(api.LargeBody-1))
+		}
+		if w := s.postBody(strings.NewReader(event), int64(len(event))); w.Code != 202 {
+			t.Errorf("beside silent ones: %d", w.Code)
+		}
+		for _, r := range list {
+			r.fill(api.LargeBody/2 + 1)
 		}
 		w := s.postBody(strings.NewReader(event), int64(len(event)))
 		if w.Code != 503 || w.Header().Get("Retry-After") == "" {

@@ -15,6 +15,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -30,6 +31,9 @@ import (
 // MaxItems is how many spans or log records of one request are taken. More are
 // rejected, since a row needs far more memory than the smallest span.
 const MaxItems = 10_000
+
+// tooMany is made once: it may be needed for millions of tiny items.
+var tooMany = fmt.Sprintf("more than %d items in one request", MaxItems)
 
 // Mapped is an export request as rows.
 type Mapped struct {
@@ -59,7 +63,7 @@ func Traces(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 		case s.SpanID == otlp.SpanID{}:
 			m.reject(writer.KindSpan, "invalid span_id: want 8 bytes, not all zero")
 		case len(m.Batch.Calls)+len(m.Batch.Spans) == MaxItems:
-			m.reject(writer.KindSpan, "more than "+strconv.Itoa(MaxItems)+" spans in one request")
+			m.reject(writer.KindSpan, tooMany)
 		default:
 			r.span(m.Batch, s)
 		}
@@ -82,7 +86,7 @@ func Logs(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 		case severity == "":
 			m.Batch.Counts.Add(writer.Entry{Kind: writer.KindLog, Outcome: writer.Ignored, Reason: "below WARN"}, 1)
 		case len(m.Batch.Errors) == MaxItems:
-			m.reject(writer.KindLog, "more than "+strconv.Itoa(MaxItems)+" log records in one request")
+			m.reject(writer.KindLog, tooMany)
 		default:
 			r.log(m.Batch, l, severity)
 		}

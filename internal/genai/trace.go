@@ -73,7 +73,8 @@ func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
 		c.CostUSD = detail.cost
 	}
 	r.outcomeOf(s, detail, &c.Status, &c.ErrorType, &c.ErrorMessage)
-	if c.Status != "ok" && value(c.PromptTokens) == 0 && value(c.CompletionTokens) == 0 && value(c.CacheReadTokens) == 0 {
+	if c.Status != "ok" && value(c.PromptTokens) == 0 && value(c.CompletionTokens) == 0 &&
+		value(c.CacheReadTokens) == 0 && value(c.CacheWriteTokens) == 0 && value(c.ReasoningTokens) == 0 {
 		// A call that failed before its usage was known reports zeros.
 		c.PromptTokens, c.CompletionTokens, c.ReasoningTokens = nil, nil, nil
 		c.CacheReadTokens, c.CacheWriteTokens = nil, nil

@@ -479,7 +479,7 @@ func TestTooManyItems(t *testing.T) {
 		spans[i] = message{"traceId": "0102030405060708090a0b0c0d0e0f10", "spanId": "1112131415161718"}
 	}
 	m := traces(t, spans...)
-	if len(m.Batch.Spans) != genai.MaxItems || m.Rejected != 5 || m.Reason != "more than 10000 spans in one request" {
+	if len(m.Batch.Spans) != genai.MaxItems || m.Rejected != 5 || m.Reason != "more than 10000 items in one request" {
 		t.Errorf("%d spans, %d rejected: %s", len(m.Batch.Spans), m.Rejected, m.Reason)
 	}
 	records := make([]message, genai.MaxItems+5)
@@ -487,7 +487,7 @@ func TestTooManyItems(t *testing.T) {
 		records[i] = message{"severityNumber": 17}
 	}
 	m = logs(t, records...)
-	if len(m.Batch.Errors) != genai.MaxItems || m.Rejected != 5 || m.Reason != "more than 10000 log records in one request" {
+	if len(m.Batch.Errors) != genai.MaxItems || m.Rejected != 5 || m.Reason != "more than 10000 items in one request" {
 		t.Errorf("%d records, %d rejected: %s", len(m.Batch.Errors), m.Rejected, m.Reason)
 	}
 }

@@ -71,11 +71,21 @@ func Classify(err error) Class {
 	return Unavailable
 }
 
-// IsFull tells whether err says that the disk has no room.
-func IsFull(err error) bool {
+// MayPass tells whether an error of Open may pass by itself: a full disk, an I/O error,
+// a lock of another program.
+func MayPass(err error) bool {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return true
+	}
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL ||
-		errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY:
+		return true
+	}
+	return false
 }
 
 func damaged(code int) bool {

@@ -26,7 +26,7 @@ const (
 // inspect reads the header of the file at path. It must run before SQLite opens
 // the file: closing a descriptor of it later would drop SQLite's locks.
 func inspect(path string) (state, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would wait for its writer
 	if errors.Is(err, fs.ErrNotExist) {
 		return absent, nil
 	}
@@ -161,8 +161,14 @@ func identify(path string) (identity, int64, error) {
 // is missing. The kernel frees it when the
 // process ends in whatever way; its content names the holder for people.
 func lock(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+	folder := filepath.Dir(path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+		if err := syncDir(folder); err != nil {
+			return nil, err
+		}
 	}
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

@@ -40,7 +40,7 @@ func migrateUp(ctx context.Context, db *sql.DB) (int64, error) {
 		return 0, errors.Join(quickCheck(ctx, db), err)
 	}
 	if current > target {
-		return 0, fmt.Errorf("%w: it has schema version %d, this binary knows %d", ErrNewer, current, target)
+		return 0, newerError(current, target)
 	}
 	if current == target {
 		return target, nil
@@ -51,11 +51,11 @@ func migrateUp(ctx context.Context, db *sql.DB) (int64, error) {
 	return target, nil
 }
 
-// migrationError names the file of a failed migration. Damage and a full disk met
-// on the way are no fault of the migration and stay what they are.
+// migrationError names the file of a failed migration. Damage, a full disk or the end
+// of ctx met on the way are no fault of the migration and stay what they are.
 func migrationError(err error) error {
 	var partial *goose.PartialError
-	if errors.As(err, &partial) && !IsDamage(err) {
+	if errors.As(err, &partial) && !IsDamage(err) && !MayPass(err) && !errors.Is(err, context.Canceled) {
 		return &MigrationError{File: filepath.Base(partial.Failed.Source.Path), Err: partial.Err}
 	}
 	return err
@@ -72,8 +72,11 @@ func MigrateUp(ctx context.Context, path string) (version int64, err error) {
 }
 
 // MigrateDown takes back the newest migration, with the data that only it has room
-// for, and returns the version that is left.
+// for, and returns the version that is left. A database that does not exist has none.
 func MigrateDown(ctx context.Context, path string) (version int64, err error) {
+	if st, err := inspect(path); err != nil || st == absent {
+		return 0, err
+	}
 	err = withMigrator(ctx, path, func(db *sql.DB) error {
 		p, err := provider(db)
 		if err != nil {
@@ -84,7 +87,7 @@ func MigrateDown(ctx context.Context, path string) (version int64, err error) {
 			return err
 		}
 		if current > target {
-			return fmt.Errorf("%w: it has schema version %d, this binary knows %d", ErrNewer, current, target)
+			return newerError(current, target)
 		}
 		if current == 0 {
 			return nil
@@ -108,7 +111,7 @@ func withMigrator(ctx context.Context, path string, f func(*sql.DB) error) (err 
 	if err := prepare(path, slog.Default()); err != nil {
 		return err
 	}
-	db, err := open(path, "_txlock=immediate", writerPragmas("full"))
+	db, err := open(path, "_txlock=immediate", setup(writerSettings("full")))
 	if err != nil {
 		return err
 	}
@@ -135,7 +138,7 @@ func MigrationStatus(ctx context.Context, path string) (list []Migration, versio
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		query += "&immutable=1"
 	}
-	db, err := open(path, query, readerPragmas)
+	db, err := open(path, query, setup(readerSettings))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -159,6 +162,22 @@ func MigrationStatus(ctx context.Context, path string) (list []Migration, versio
 	}
 	version, err = p.GetDBVersion(ctx)
 	return list, version, err
+}
+
+func newerError(version, known int64) error {
+	return fmt.Errorf("%w: it has schema version %d, this binary knows %d", ErrNewer, version, known)
+}
+
+// refuseNewer returns ErrNewer without opening the database at path for writing.
+func refuseNewer(ctx context.Context, path string) error {
+	list, version, err := MigrationStatus(ctx, path)
+	if err != nil || len(list) == 0 {
+		return nil // whoever opens it for writing will say so
+	}
+	if target := list[len(list)-1].Version; version > target {
+		return newerError(version, target)
+	}
+	return nil
 }
 
 // known lists the migrations of this binary as a new database has them: not at all.

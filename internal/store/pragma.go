@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -21,31 +23,45 @@ const applicationID = 0x4f635472
 // be deleted.
 const CheckpointPages = 4000
 
-// Settings of the writer's and of the readers' connections. The order matters:
-// auto_vacuum counts only before the first page exists, so create sets it with
-// application_id; here it is only read back. Caches are in KiB, and there is no
-// mmap: pages mapped count as our memory and fail by signal on a bad disk. The log is
-// copied back by Tx: when SQLite does it by itself, nobody hears of a failed sync.
-func writerPragmas(synchronous string) string {
-	return fmt.Sprintf(`PRAGMA busy_timeout = 10000;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = %s;
-PRAGMA foreign_keys = ON;
-PRAGMA temp_store = MEMORY;
-PRAGMA cache_size = -4000;
-PRAGMA wal_autocheckpoint = 0;
-PRAGMA journal_size_limit = %d;`, synchronous, CheckpointPages*4096)
+// setting is a PRAGMA and its value, spelled as SQLite reports it.
+type setting struct{ name, value string }
+
+// Settings of the writer's and of the readers' connections, in the order in which they
+// are made. auto_vacuum is not among them: it counts only before the first page exists,
+// so create sets it with application_id. There is no mmap: pages mapped count as our
+// memory and fail by signal on a bad disk. The log is copied back by Tx: when SQLite
+// does it by itself, nobody hears of a failed sync.
+func writerSettings(synchronous string) []setting {
+	return []setting{
+		{"busy_timeout", "10000"},
+		{"journal_mode", "wal"},
+		{"synchronous", map[string]string{"normal": "1", "full": "2"}[synchronous]},
+		{"foreign_keys", "1"},
+		{"temp_store", "2"},
+		{"cache_size", "-4000"}, // KiB
+		{"wal_autocheckpoint", "0"},
+		{"journal_size_limit", strconv.Itoa(CheckpointPages * 4096)},
+	}
 }
 
-const (
-	createPragmas = `PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = %d;`
+var readerSettings = []setting{
+	{"busy_timeout", "5000"},
+	{"foreign_keys", "1"},
+	{"temp_store", "2"},
+	{"cache_size", "-1000"},
+	{"query_only", "1"},
+}
 
-	readerPragmas = `PRAGMA busy_timeout = 5000;
-PRAGMA foreign_keys = ON;
-PRAGMA temp_store = MEMORY;
-PRAGMA cache_size = -1000;
-PRAGMA query_only = ON;`
-)
+const createPragmas = `PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = %d;`
+
+// setup returns the statements that make the settings.
+func setup(settings []setting) string {
+	var b strings.Builder
+	for _, s := range settings {
+		fmt.Fprintf(&b, "PRAGMA %s = %s;", s.name, s.value)
+	}
+	return b.String()
+}
 
 // connector opens connections that have run setup. Settings made on a pooled
 // connection in any other way are lost when database/sql replaces it.
@@ -82,39 +98,22 @@ type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Pragmas are settings as SQLite reports them. It ignores a misspelled or refused
-// one in silence, so what was asked for proves nothing.
-type Pragmas struct {
-	JournalMode   string
-	Synchronous   int // 1 is normal, 2 is full
-	AutoVacuum    int // 2 is incremental
-	ForeignKeys   int
-	CacheSize     int // negative: KiB
-	ApplicationID int
-	PageSize      int
-}
-
-func readPragmas(ctx context.Context, q queryer) (p Pragmas, err error) {
-	for name, dst := range map[string]any{
-		"journal_mode": &p.JournalMode, "synchronous": &p.Synchronous, "auto_vacuum": &p.AutoVacuum,
-		"foreign_keys": &p.ForeignKeys, "cache_size": &p.CacheSize, "application_id": &p.ApplicationID,
-		"page_size": &p.PageSize,
-	} {
-		if err := q.QueryRowContext(ctx, "PRAGMA "+name).Scan(dst); err != nil {
-			return p, fmt.Errorf("read pragma %s: %w", name, err)
+// verify reads the settings back, with facts of the file, and fails unless they are
+// what was asked for: SQLite ignores a misspelled or refused one in silence.
+func verify(ctx context.Context, q queryer, settings []setting) (map[string]string, error) {
+	got := make(map[string]string)
+	for _, s := range append(settings, setting{"application_id", strconv.Itoa(applicationID)},
+		setting{"auto_vacuum", ""}, setting{"page_size", ""}) {
+		var value string
+		if err := q.QueryRowContext(ctx, "PRAGMA "+s.name).Scan(&value); err != nil {
+			return nil, fmt.Errorf("read pragma %s: %w", s.name, err)
 		}
+		if s.value != "" && value != s.value {
+			return nil, fmt.Errorf("SQLite reports %s = %s instead of %s", s.name, value, s.value)
+		}
+		got[s.name] = value
 	}
-	return p, nil
-}
-
-// verify fails unless p is what the writer needs. auto_vacuum is left out: a file
-// that was made without it works, its space is only not given back.
-func (p Pragmas) verify(synchronous string) error {
-	want := map[string]int{"normal": 1, "full": 2}[synchronous]
-	if p.JournalMode != "wal" || p.Synchronous != want || p.ForeignKeys != 1 || p.ApplicationID != applicationID {
-		return fmt.Errorf("SQLite did not take the settings asked for: %+v", p)
-	}
-	return nil
+	return got, nil
 }
 
 func setSynchronous(ctx context.Context, c *sql.Conn, mode string) error {
@@ -122,21 +121,22 @@ func setSynchronous(ctx context.Context, c *sql.Conn, mode string) error {
 	return err
 }
 
-// copyBack copies the log into the database once CheckpointPages were written to it,
-// as far as readers let it; what it could not copy is due at the next call.
-func copyBack(ctx context.Context, c *sql.Conn) error {
+// copyBack copies the log into the database once due pages were written to it, as far
+// as readers let it, and returns how many make the next one due.
+func copyBack(ctx context.Context, c *sql.Conn, due int) (int, error) {
 	pages, err := pagesWritten(c, false)
-	if err != nil || pages < CheckpointPages {
-		return err
+	if err != nil || pages < due {
+		return due, err
 	}
 	var busy, frames, copied int
 	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &copied); err != nil {
-		return err
+		return due, err
 	}
-	if copied == frames {
-		_, err = pagesWritten(c, true)
+	if busy != 0 || copied != frames {
+		return pages + CheckpointPages/4, nil
 	}
-	return err
+	_, err = pagesWritten(c, true)
+	return CheckpointPages, err
 }
 
 // pagesWritten returns how many pages c wrote since it was last reset.
@@ -148,20 +148,36 @@ func pagesWritten(c *sql.Conn, reset bool) (n int, err error) {
 	return n, err
 }
 
-// truncateWAL copies the whole log into the database and empties it. SQLite reports
-// a log that a reader holds back as a row, not as an error.
-func truncateWAL(ctx context.Context, c *sql.Conn) error {
+// truncateWAL copies the whole log into the database and empties it, unless a reader
+// holds it back, which SQLite reports as a row and not as an error.
+func truncateWAL(ctx context.Context, c *sql.Conn) (held bool, err error) {
 	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout = 1000"); err != nil {
-		return err
+		return false, err
 	}
 	var busy, frames, copied int
-	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &copied); err != nil {
-		return err
+	err = c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &copied)
+	return busy != 0, err
+}
+
+// tables lists the tables that are not SQLite's own, in alphabetical order.
+func tables(ctx context.Context, c *sql.Conn) (names []string, err error) {
+	rows, err := c.QueryContext(ctx, "PRAGMA table_list")
+	if err != nil {
+		return nil, err
 	}
-	if busy != 0 {
-		return fmt.Errorf("a reader holds the log: %d of %d frames copied", copied, frames)
+	defer rows.Close()
+	for rows.Next() {
+		var schema, name, kind string
+		var columns, withoutRowID, strict int
+		if err := rows.Scan(&schema, &name, &kind, &columns, &withoutRowID, &strict); err != nil {
+			return nil, err
+		}
+		if kind == "table" && !strings.HasPrefix(name, "sqlite_") {
+			names = append(names, name)
+		}
 	}
-	return nil
+	slices.Sort(names)
+	return names, rows.Err()
 }
 
 // hasNoTables tells whether nothing was ever created in the database.

@@ -37,7 +37,7 @@ import (
 type Options struct {
 	Path        string
 	Synchronous string // "normal" or "full"
-	Damaged     bool   // known from an earlier use: move the file aside, do not open it
+	MovedAside  string // where MoveAside has put a damaged database just now, or ""
 	Log         *slog.Logger
 }
 
@@ -52,7 +52,9 @@ type Store struct {
 	conn     *conn   // that connection
 	queries  *db.Queries
 	readers  *sql.DB
-	pragmas  Pragmas
+	copyAt   int // pages written that make the next checkpoint due
+	pragmas  map[string]string
+	tables   []string
 	version  int64
 	unclean  bool
 	movedOff string
@@ -84,16 +86,12 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: opts.Path, opts: opts, lock: held}
-	if opts.Damaged {
-		err = ErrDamaged
-	} else {
-		err = s.open(ctx)
-	}
+	s := &Store{path: opts.Path, opts: opts, lock: held, movedOff: opts.MovedAside, copyAt: CheckpointPages}
+	err = s.open(ctx)
 	if IsDamage(err) {
-		opts.Log.Error("the database is damaged and is moved aside", "path", opts.Path, "err", err)
+		opts.Log.Warn("the database cannot be opened", "path", opts.Path, "err", err)
 		s.closeConns()
-		if s.movedOff, err = moveAside(opts.Path, "corrupt", opts.Log); err == nil {
+		if s.movedOff, err = moveDamaged(opts.Path, opts.Log); err == nil {
 			err = s.open(ctx)
 		}
 	}
@@ -102,6 +100,26 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 		return nil, errors.Join(err, held.Close())
 	}
 	return s, nil
+}
+
+// MoveAside puts a database that turned out to be damaged while it was open out of the
+// way, and returns where. Call it once for each time that this happens: it removes what
+// it had put there before.
+func MoveAside(path string, log *slog.Logger) (string, error) {
+	held, err := lock(path)
+	if err != nil {
+		return "", err
+	}
+	defer held.Close()
+	return moveDamaged(path, log)
+}
+
+func moveDamaged(path string, log *slog.Logger) (string, error) {
+	to, err := moveAside(path, "corrupt", log)
+	if err == nil {
+		log.Error("the database is damaged and is moved aside", "path", path, "to", to)
+	}
+	return to, err
 }
 
 // prepare makes sure that SQLite finds a database of ours at path, if an empty one.
@@ -128,10 +146,17 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if info, err := os.Stat(s.path + "-wal"); err == nil && info.Size() > 0 {
 		s.unclean = true
 	}
+	if s.unclean {
+		// Closing a database after a look at it would copy its log back.
+		if err := refuseNewer(ctx, s.path); err != nil {
+			return err
+		}
+	}
 	if s.file, _, err = identify(s.path); err != nil {
 		return err
 	}
-	if s.writers, err = open(s.path, "_txlock=immediate", writerPragmas(s.opts.Synchronous)); err != nil {
+	settings := writerSettings(s.opts.Synchronous)
+	if s.writers, err = open(s.path, "_txlock=immediate", setup(settings)); err != nil {
 		return err
 	}
 	s.writers.SetMaxOpenConns(1)
@@ -144,18 +169,19 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.conn = &conn{Conn: c, stmts: make(map[string]*sql.Stmt)}
 	s.queries = db.New(s.conn)
-	if s.pragmas, err = readPragmas(ctx, c); err != nil {
+	if s.pragmas, err = verify(ctx, c, settings); err != nil {
 		return err
 	}
-	if err := s.pragmas.verify(s.opts.Synchronous); err != nil {
+	if s.tables, err = tables(ctx, c); err != nil {
 		return err
 	}
-	if s.readers, err = open(s.path, "", readerPragmas); err != nil {
+	if s.readers, err = open(s.path, "", setup(readerSettings)); err != nil {
 		return err
 	}
 	s.readers.SetMaxOpenConns(3)
 	s.readers.SetMaxIdleConns(1)
-	return nil
+	_, err = verify(ctx, s.readers, readerSettings)
+	return err
 }
 
 // Path returns the path of the database as it was given.
@@ -164,8 +190,11 @@ func (s *Store) Path() string { return s.path }
 // Version returns the schema's version.
 func (s *Store) Version() int64 { return s.version }
 
-// Pragmas returns the writer's settings as read back.
-func (s *Store) Pragmas() Pragmas { return s.pragmas }
+// Pragmas returns the writer's settings as SQLite reports them.
+func (s *Store) Pragmas() map[string]string { return s.pragmas }
+
+// Tables returns the names of the tables, SQLite's own left out.
+func (s *Store) Tables() []string { return s.tables }
 
 // Unclean tells whether the last user of the file did not close it.
 func (s *Store) Unclean() bool { return s.unclean }
@@ -186,7 +215,7 @@ func (s *Store) Sizes() (database, wal int64) {
 
 // Tx runs f in a transaction that takes the write lock at once, and commits it
 // unless f fails. Nobody can cancel it: the rows of one caller share it with those
-// of others. What it returns is for Classify.
+// of others. What it returns is for Classify; a Fatal error may come after the commit.
 func (s *Store) Tx(f func(*db.Queries) error) error {
 	tx, err := s.conn.BeginTx(context.Background(), nil)
 	if err != nil {
@@ -200,7 +229,7 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	// A disk that is full, say, may leave the log as it is, and rows go on into it.
-	if err := copyBack(context.Background(), s.conn.Conn); Classify(err) == Fatal {
+	if s.copyAt, err = copyBack(context.Background(), s.conn.Conn, s.copyAt); Classify(err) == Fatal {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil
@@ -234,7 +263,11 @@ func (s *Store) Check() error {
 // Read runs f on a connection that cannot write. f must not keep results that are
 // still being read: they hold the log.
 func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
-	return f(db.New(s.readers))
+	c, err := s.readers.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db.New(c)), c.Close())
 }
 
 // QuickCheck reads the whole file and returns ErrDamaged with what is wrong.
@@ -257,8 +290,12 @@ func (s *Store) Close() error {
 		s.readers = nil
 	}
 	if s.conn != nil {
-		if err := truncateWAL(context.Background(), s.conn.Conn); err != nil {
+		held, err := truncateWAL(context.Background(), s.conn.Conn)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("checkpoint: %w", err))
+		}
+		if held {
+			s.opts.Log.Warn("another program is reading the database; its log stays beside it", "path", s.path)
 		}
 	}
 	s.closeConns()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,9 +30,10 @@ func TestOpenSettings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := store.Pragmas{
-				JournalMode: "wal", Synchronous: code, AutoVacuum: 2, ForeignKeys: 1,
-				CacheSize: st.Pragmas().CacheSize, ApplicationID: 0x4f635472, PageSize: 4096,
+			want := map[string]string{
+				"journal_mode": "wal", "synchronous": strconv.Itoa(code), "auto_vacuum": "2", "foreign_keys": "1",
+				"cache_size": "-4000", "application_id": strconv.Itoa(0x4f635472), "page_size": "4096",
+				"busy_timeout": "10000", "temp_store": "2", "wal_autocheckpoint": "0", "journal_size_limit": "16384000",
 			}
 			diff(t, "pragmas", want, st.Pragmas())
 			for name, want := range map[string]int{"busy_timeout": 10000, "temp_store": 2, "wal_autocheckpoint": 0, "query_only": 0} {
@@ -157,8 +159,8 @@ func TestEmptyFile(t *testing.T) {
 	}
 	st := open(t, path)
 	defer closeStore(t, st)
-	if st.MovedAside() != "" || st.Pragmas().AutoVacuum != 2 {
-		t.Errorf("moved %q, auto_vacuum %d", st.MovedAside(), st.Pragmas().AutoVacuum)
+	if st.MovedAside() != "" || st.Pragmas()["auto_vacuum"] != "2" {
+		t.Errorf("moved %q, auto_vacuum %s", st.MovedAside(), st.Pragmas()["auto_vacuum"])
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
@@ -307,7 +309,9 @@ func TestQuickCheckFindsDamage(t *testing.T) {
 			}
 			_ = st.Close()
 			opts := options(t, path)
-			opts.Damaged = true
+			if opts.MovedAside, err = store.MoveAside(path, opts.Log); err != nil {
+				t.Fatal(err)
+			}
 			if st, err = store.Open(t.Context(), opts); err != nil {
 				t.Fatal(err)
 			}

@@ -11,11 +11,11 @@ import (
 	"github.com/kon-rad/openclaw-trace/db"
 )
 
-// Numbers of an event that are larger make no sense, and sums of them would not fit
-// into the summaries. Senders of rows leave them out.
+// Numbers of an event that are larger make no sense; whoever makes rows leaves them
+// out. Sums of a million of them fit into the summaries.
 const (
 	MaxCount   = 1_000_000_000_000 // tokens, milliseconds
-	MaxCostUSD = 1_000_000
+	MaxCostUSD = 10_000
 )
 
 // maxName is the limit in bytes of what is not free text: provider, model, types, ids.
@@ -50,6 +50,15 @@ type Batch struct {
 func (b *Batch) Empty() bool { return b.rows() == 0 }
 
 func (b *Batch) rows() int { return len(b.Calls) + len(b.Errors) + len(b.Spans) }
+
+// Refusal returns the counts of b's rows when none of them was stored.
+func (b *Batch) Refusal(reason string) *Counts {
+	c := new(Counts)
+	c.Add(Entry{KindCall, Refused, reason}, int64(len(b.Calls)))
+	c.Add(Entry{KindError, Refused, reason}, int64(len(b.Errors)))
+	c.Add(Entry{KindSpan, Refused, reason}, int64(len(b.Spans)))
+	return c
+}
 
 // size estimates the memory that b holds until it is stored.
 func (b *Batch) size() int64 {
@@ -121,7 +130,9 @@ func (p *preparer) call(c *db.InsertLLMTraceParams) {
 	p.name(&c.Provider)
 	p.name(&c.Model)
 	p.name(&c.Status)
-	for _, s := range [...]*string{c.ErrorType, c.SessionID, c.Agent, c.Operation} {
+	for _, s := range [...]*string{
+		c.ErrorType, c.SessionID, c.Agent, c.Operation, c.OTELTraceID, c.OTELSpanID, c.OTELParentSpanID, c.CostSource,
+	} {
 		p.name(s)
 	}
 	p.content("openclaw_trace.input_bytes", c.InputText)

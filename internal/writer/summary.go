@@ -118,13 +118,14 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
+	defer s.reset()
 	for after < last {
 		calls, err := q.ListCallsAfter(ctx, db.ListCallsAfterParams{After: after, Lim: 1000})
 		if err != nil {
 			return err
 		}
 		if len(calls) == 0 {
-			break
+			return nil
 		}
 		for _, c := range calls {
 			after = c.ID
@@ -135,9 +136,12 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 				CacheReadTokens: c.CacheReadTokens, CacheWriteTokens: c.CacheWriteTokens, ReasoningTokens: c.ReasoningTokens,
 			})
 		}
+		if err := s.write(ctx, q, after); err != nil {
+			return err
+		}
+		s.reset()
 	}
-	defer s.reset()
-	return s.write(ctx, q, last)
+	return nil
 }
 
 func name(granularity int64) string {

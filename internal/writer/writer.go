@@ -32,7 +32,7 @@ import (
 // MaxWait is how long Submit waits for its commit unless told otherwise.
 const MaxWait = 2 * time.Second
 
-// StallAfter is how long one commit may take before Stalled says that the disk hangs.
+// StallAfter is how long one commit may take before Fault says that the disk hangs.
 const StallAfter = 5 * time.Second
 
 const (
@@ -182,6 +182,17 @@ func (w *Writer) Fault() string {
 	return ""
 }
 
+// maxLog is the size of the log from which Notice tells that it cannot be emptied.
+const maxLog = 64 << 20
+
+// Notice returns what people should look at although rows are stored, or "".
+func (w *Writer) Notice() string {
+	if wal := w.walSize.Load(); wal > maxLog {
+		return fmt.Sprintf("another program reads the database and keeps its log from being emptied: %d MiB", wal>>20)
+	}
+	return ""
+}
+
 // Sizes returns the bytes of the database file and of its log, at most a second old.
 func (w *Writer) Sizes() (database, wal int64) { return w.fileSize.Load(), w.walSize.Load() }
 
@@ -310,6 +321,7 @@ func (w *Writer) run() {
 		due := w.syncDue()
 		if err == nil && !due.IsZero() && !time.Now().Before(due) {
 			err = w.sync()
+			due = w.syncDue()
 		}
 		if store.Classify(err) == store.Fatal {
 			w.end(err)

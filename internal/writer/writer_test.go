@@ -644,7 +644,11 @@ func TestMovedAsideIsCounted(t *testing.T) {
 	f := open(t, path, "normal")
 	f.submit(calls(0, 1))
 	f.close()
-	st, err := store.Open(context.Background(), store.Options{Path: path, Synchronous: "normal", Damaged: true, Log: f.opts.Log})
+	aside, err := store.MoveAside(path, f.opts.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(context.Background(), store.Options{Path: path, Synchronous: "normal", MovedAside: aside, Log: f.opts.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
