@@ -280,25 +280,22 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	code := grpcCodes[e.status]
-	var body []byte
+	enc := otlp.JSON
 	if kind, _ := mediaType(r); kind == protobufType {
-		h.Set("Content-Type", protobufType)
-		body = otlp.StatusBody(otlp.Protobuf, code, e.message)
-	} else {
-		h.Set("Content-Type", jsonType)
-		body = appendError(nil, code, e)
+		enc = otlp.Protobuf
 	}
+	body := otlp.StatusBody(enc, grpcCodes[e.status], e.message)
+	if enc == otlp.JSON {
+		body = appendDetail(body[:len(body)-1], e)
+	}
+	h.Set("Content-Type", enc.ContentType())
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(e.status)
 	_, _ = w.Write(body) // a client that has gone will ask again
 }
 
-func appendError(b []byte, code int32, e *httpError) []byte {
-	b = append(b, `{"code":`...)
-	b = strconv.AppendInt(b, int64(code), 10)
-	b = append(b, `,"message":`...)
-	b = otlp.AppendJSONString(b, e.message)
+// appendDetail completes the JSON object b, which lacks its closing brace.
+func appendDetail(b []byte, e *httpError) []byte {
 	if len(e.traceIDs) > 0 {
 		b = appendStrings(append(b, `,"trace_ids":`...), e.traceIDs)
 	}

@@ -113,4 +113,11 @@ func (m *metadata) origin(o *otlp.Origin, maxText int) {
 			m.value(kv.Key, &kv.Value, maxText)
 		}
 	}
+	// As OpenTelemetry maps a scope to formats that have none.
+	if o.ScopeName != "" {
+		m.text("otel.scope.name", writer.Cut(o.ScopeName, maxText))
+	}
+	if o.ScopeVersion != "" {
+		m.text("otel.scope.version", writer.Cut(o.ScopeVersion, maxText))
+	}
 }

@@ -126,9 +126,15 @@ func (r *reader) other(s *otlp.Span) db.InsertSpanParams {
 	return row
 }
 
+// Span kinds that say nothing: what a span is anyway, and what a call is.
+const (
+	kindInternal = 1
+	kindClient   = 3
+)
+
 // describe puts into the metadata everything but what leave says stands elsewhere,
-// and the span's name unless it follows from the row: "{operation} {model}" is the
-// conventions' name for a call.
+// and the span's name and kind unless they follow from the row: "{operation} {model}"
+// and CLIENT are the conventions' for a call.
 func (r *reader) describe(s *otlp.Span, operation *string, name string, leave func(meaning) bool) {
 	for i := range s.Attrs {
 		kv, m := &s.Attrs[i], r.means[i]
@@ -148,6 +154,9 @@ func (r *reader) describe(s *otlp.Span, operation *string, name string, leave fu
 	}
 	if s.Name != "" && s.Name != name {
 		r.meta.text("span.name", writer.Cut(s.Name, r.maxText))
+	}
+	if s.Kind > kindInternal && (operation == nil || s.Kind != kindClient) {
+		r.meta.int("span.kind", int64(s.Kind))
 	}
 	r.meta.events(s.Events, r.maxText)
 	r.meta.origin(s.Origin, r.maxText)
