@@ -2,6 +2,7 @@
 export CGO_ENABLED ?= 0
 SQLC_VERSION := v1.31.1
 FUZZTIME ?= 30s
+BENCHTIME ?= 60000x
 KILLS ?= 100
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -40,7 +41,7 @@ fuzz: ## fuzz each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/api || exit; done
 
 bench: ## run the benchmarks
-	go test -run '^$$' -bench . $(shell grep -rl '^func Benchmark' --include '*_test.go' . | xargs -r dirname | sort -u)
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) $(shell grep -rl '^func Benchmark' --include '*_test.go' . | xargs -r dirname | sort -u)
 
 generate: bin/sqlc-bulk ## make db from queries and migrations
 	$(SQLC) generate

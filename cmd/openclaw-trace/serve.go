@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -108,7 +109,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		}
 	}
 	if ctx.Err() != nil {
-		log.Info("signal received")
+		log.Info("signal received", "cause", context.Cause(ctx).Error())
 	}
 
 	// One budget for all steps. Whatever it cuts short, what was answered is stored.
@@ -134,7 +135,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 }
 
 func apiOptions(cfg *config.Config, version string, log *slog.Logger) api.Options {
-	hosts := cfg.AllowedHosts
+	hosts := slices.Clone(cfg.AllowedHosts)
 	if cfg.Host != "*" {
 		hosts = append(hosts, cfg.Host)
 	}
