@@ -31,8 +31,8 @@ race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
 crash: ## kill, fill disks, cut power: the tests that take long
-	go test -count=1 -timeout 30m ./internal/store ./internal/writer -args -long
-	go test -count=1 -timeout 30m -v -run 'Kill|Stop|Memory' ./cmd/openclaw-trace -args -kills=$(KILLS) -long
+	go test -count=1 -timeout 30m ./internal/writer -args -long
+	go test -count=1 -timeout 30m -v ./cmd/openclaw-trace -args -kills=$(KILLS) -long
 
 fuzz: ## fuzz each target for FUZZTIME
 	for f in FuzzProtobufTraces FuzzProtobufLogs FuzzJSONTraces; do \
