@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -25,19 +26,17 @@ import (
 // maxQueueBytes bounds the batches that wait to be stored.
 const maxQueueBytes = 16 << 20
 
-// heapFloor is memory that is reserved and never touched: the garbage collector
-// counts it as live and so runs less often than a heap this small would have it.
-// The kernel gives no page for it.
-var heapFloor []byte
-
-// setHeap gives the collector a floor and a soft limit, which GOMEMLIMIT overrides.
-// SQLite's memory is not in it. Near the limit the collector works more; a body of 16
-// MiB takes it there for as long as it is in memory, larger ones get more room.
-func setHeap(maxBody int64) {
-	heapFloor = make([]byte, 8<<20)
+// setHeap gives the heap a floor, which is to be kept alive, and the garbage collector
+// a soft limit, which GOMEMLIMIT overrides. The floor is never touched, so the kernel
+// gives no page for it; the collector counts it as live and so runs less often than a
+// heap this small would have it. Near the limit it runs more; a body of 16 MiB takes
+// it there for as long as it is in memory, larger ones get more room. SQLite's memory
+// is not counted.
+func setHeap(maxBody int64) (floor []byte) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(28<<20 + max(0, maxBody-16<<20))
 	}
+	return make([]byte, 8<<20)
 }
 
 // serve runs the sidecar until ctx is done. The listeners stand outside; inside, a
@@ -49,7 +48,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	setHeap(int64(cfg.MaxBodyBytes))
+	defer runtime.KeepAlive(setHeap(int64(cfg.MaxBodyBytes)))
 	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	version, _ := buildVersion()
 	log.Info("openclaw-trace " + version + " starting...")

@@ -195,6 +195,10 @@ func (r *reader) outcomeOf(s *otlp.Span, d detail, status *string, errorTypeCol,
 	default:
 		return
 	}
+	said := s.StatusMessage
+	if said == class { // OpenClaw repeats it there
+		said = ""
+	}
 	if class == "Error" { // JavaScript's base class says nothing
 		class = ""
 	}
@@ -208,7 +212,7 @@ func (r *reader) outcomeOf(s *otlp.Span, d detail, status *string, errorTypeCol,
 		}
 	}
 	told, _ := r.text(errorText)
-	for _, t := range [...]string{d.errorMessage, told, exception.message, s.StatusMessage} {
+	for _, t := range [...]string{d.errorMessage, told, exception.message, said} {
 		if t != "" {
 			*message = r.slab.string(t)
 			break
