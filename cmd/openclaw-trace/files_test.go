@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +145,31 @@ func TestDamagedPages(t *testing.T) {
 	}
 	f("of data", 40, 80)
 	f("of the schema", 1, 8)
+}
+
+// The books are read before anything is served. Damage there is damage, too.
+func TestDamagedLedger(t *testing.T) {
+	t.Parallel()
+	r := newRand(t)
+	in := newInstance(t, dbPath(t))
+	rec := newRecord(in)
+	p := in.start()
+	rec.mustStore(calls(r, 50))
+	p.stop()
+	db := openDB(t, in.db, "mode=ro")
+	var page int64 // counted from 1
+	err := db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'ledger'").Scan(&page)
+	check(t, errors.Join(err, db.Close()))
+	damage(t, in.db, page-1, page)
+
+	p = in.start()
+	p.await("the database is damaged and is moved aside", 1)
+	next := calls(r, 3)
+	rec.sendUntil(next, func(a answer) bool { return stored(a) && has(t, in.db, next) })
+	if h := in.health(); h.Status != "degraded" || len(h.Reasons) != 1 || !strings.Contains(h.Reasons[0], "damaged") {
+		t.Errorf("health says %+v, want degraded and why", h)
+	}
+	p.stop()
 }
 
 // damage overwrites the pages from first up to last, counted from 0.

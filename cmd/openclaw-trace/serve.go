@@ -60,7 +60,11 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	}
 
 	session, err := open(ctx, cfg, log, nil, "")
-	if err != nil && !store.MayPass(err) {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Info("signal received", "cause", context.Cause(ctx).Error())
+		return nil
+	case err != nil && !store.MayPass(err) && !store.IsDamage(err):
 		return err
 	}
 	cause := err                         // why there is no session
@@ -74,6 +78,8 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	last := session // whose books the end tells
 	if session != nil {
 		server.Use(&session.Session)
+	} else {
+		server.Lost(cause.Error())
 	}
 	srv := server.HTTPServer()
 	failed := make(chan error, len(listeners))
@@ -87,9 +93,11 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 
 	for running := true; running; {
 		if session == nil {
-			server.Lost(cause.Error())
-			if session, err = reopen(ctx, cfg, log, cause); session == nil {
+			if session, err = reopen(ctx, cfg, log, cause, server.Lost); session == nil {
 				break
+			}
+			if last != nil {
+				session.Writer.Count(last.Writer.Uncounted())
 			}
 			last = session
 			server.Use(&session.Session)
@@ -163,19 +171,44 @@ type session struct {
 	failed  chan error         // why the session must end
 	stop    context.CancelFunc // of the check
 	checked chan struct{}      // closed when the check has ended
-	closed  bool
+
+	closing  chan struct{} // closed when close has done all; nil before it is called
+	closeErr error         // set before that
 }
 
-// open starts a session. cause is what ended the one before, or nil, and moved where
-// its damaged database was put.
+// open starts a session, unless ctx is done before that: another program may hold the
+// database for long, and nothing was answered yet that leaving could lose. cause is
+// what ended the session before, or nil, and moved where its damaged database was put.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, moved string) (*session, error) {
+	type result struct {
+		s   *session
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		s, err := openNow(ctx, cfg, log, cause, moved)
+		opened <- result{s, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.s, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func openNow(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, moved string) (*session, error) {
 	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, MovedAside: moved, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	w, err := writer.New(st, writer.Options{MaxTextBytes: int(cfg.MaxTextBytes), MaxQueueBytes: maxQueueBytes, Log: log})
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		err = errors.Join(err, st.Close())
+		if to := st.MovedAside(); to != "" {
+			err = &store.MovedError{To: to, Err: err}
+		}
+		return nil, err
 	}
 	size, wal := st.Sizes()
 	log.Info("database opened", "path", st.Path(), "size_bytes", size, "wal_size_bytes", wal,
@@ -222,21 +255,20 @@ func (s *session) check(ctx context.Context) {
 // close stores what is queued and closes the database, within ctx. A disk that does
 // not answer is left to itself: what was answered is in the log.
 func (s *session) close(ctx context.Context) error {
-	if s.closed {
-		return nil
+	if s.closing == nil {
+		s.closing = make(chan struct{})
+		s.stop()
+		go func() {
+			// It goes on after ctx, so that the lock is free once the disk answers.
+			defer close(s.closing)
+			_ = s.Writer.Close(context.Background()) // fails only when its context ends
+			<-s.checked
+			s.closeErr = s.Store.Close()
+		}()
 	}
-	s.closed = true
-	s.stop()
-	closed := make(chan error, 1)
-	go func() {
-		// It goes on after ctx, so that the lock is free once the disk answers.
-		_ = s.Writer.Close(context.Background()) // fails only when its context ends
-		<-s.checked
-		closed <- s.Store.Close()
-	}()
 	select {
-	case err := <-closed:
-		return err
+	case <-s.closing:
+		return s.closeErr
 	case <-ctx.Done():
 		return fmt.Errorf("the disk did not finish in time: %w", ctx.Err())
 	}
@@ -256,9 +288,13 @@ func (s *session) discard() {
 }
 
 // reopen starts the next session, trying until it succeeds or the file turns out not
-// to be ours. It returns nil when ctx is done first.
-func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error) (*session, error) {
-	damaged, moved, told := store.IsDamage(cause), "", false
+// to be ours. It returns nil when ctx is done first. lost is told what is in the way.
+func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, lost func(string)) (*session, error) {
+	var moved, told string
+	damaged := store.IsDamage(cause)
+	if m, ok := errors.AsType[*store.MovedError](cause); ok {
+		moved, damaged = m.To, false
+	}
 	for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 5*time.Second) {
 		var s *session
 		var err error
@@ -272,9 +308,15 @@ func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause err
 		if err == nil || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer) {
 			return s, err
 		}
-		if !told {
+		if m, ok := errors.AsType[*store.MovedError](err); ok {
+			moved = m.To
+		} else if store.IsDamage(err) && moved == "" {
+			damaged = true
+		}
+		if text := err.Error(); text != told {
 			log.Warn("the database cannot be opened; will try again", "err", err)
-			told = true
+			lost(text)
+			told = text
 		}
 		select {
 		case <-ctx.Done():

@@ -117,7 +117,10 @@ type response struct {
 const jsonType = "application/json"
 
 // Use makes requests go to session.
-func (s *Server) Use(session *Session) { s.session.Store(session) }
+func (s *Server) Use(session *Session) {
+	s.session.Store(session)
+	s.last.Store(nil)
+}
 
 // Lost ends the use of a session and tells senders to try again; why is for health.
 func (s *Server) Lost(why string) {
@@ -246,9 +249,13 @@ func asHTTPError(err error) *httpError {
 	case errors.Is(err, writer.ErrClosed):
 		return errUnavailable("the database is being closed or opened anew; try again", nil)
 	}
-	e := errUnavailable("the database cannot store this now; try again with the same ids", err)
-	e.unsure = true // a disk that fails at the end of a commit may have it all the same
-	return e
+	if store.Classify(err) == store.Fatal {
+		// It may come after the commit, or from a disk that has it all the same.
+		e := errUnavailable("the database failed; this request may yet be stored; try again with the same ids", err)
+		e.unsure = true
+		return e
+	}
+	return errUnavailable("the database cannot store this now; nothing of this request was stored; try again", err)
 }
 
 // grpcCodes are the codes of google.rpc.Status for the statuses used here.

@@ -89,9 +89,11 @@ func (s *Server) ingest(r *http.Request, decode func([]byte) (answer, error)) (r
 	if err != nil {
 		e := asHTTPError(err)
 		b.lent = errors.Is(err, writer.ErrPending)
-		if !e.unsure {
+		switch {
+		case errors.Is(err, writer.ErrRejected): // the writer has counted it
+		case !e.unsure:
 			session.Writer.Count(a.batch.Refusal(strconv.Itoa(e.status)))
-		} else if a.failure != nil {
+		case a.failure != nil:
 			a.failure(e)
 		}
 		return response{}, e

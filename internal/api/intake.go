@@ -115,17 +115,25 @@ func (b *body) grow(n int64) error {
 	return nil
 }
 
+// room is how much of bytes is accounted for: a kept buffer may be larger.
+func (b *body) room() int64 {
+	if b.large {
+		return int64(cap(b.bytes))
+	}
+	return min(int64(cap(b.bytes)), b.taken)
+}
+
 // read takes r's body. The caller must free it.
 func (in *intake) read(r *http.Request) (_ *body, err error) {
 	src := io.Reader(r.Body)
-	length := in.limit + 1 // at most
+	length, known := in.limit+1, false // at most
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
 		if r.ContentLength > in.limit {
 			return nil, in.tooLarge()
 		}
 		if r.ContentLength >= 0 {
-			length = r.ContentLength + 1 // one more, to see the end without growing
+			length, known = r.ContentLength+1, true // one more, to see the end without growing
 		}
 	case "gzip":
 		zip, err := unzip(r.Body)
@@ -133,7 +141,7 @@ func (in *intake) read(r *http.Request) (_ *body, err error) {
 			return nil, readError(err)
 		}
 		defer func() {
-			_ = zip.Reset(strings.NewReader("")) // lets go of the request
+			_ = zip.Reset(strings.NewReader(emptyGzip)) // lets go of the request
 			zippers.Put(zip)
 		}()
 		src = zip
@@ -155,16 +163,21 @@ func (in *intake) read(r *http.Request) (_ *body, err error) {
 		return nil, err
 	}
 	for {
-		if len(b.bytes) == cap(b.bytes) {
-			room := 2 * int64(cap(b.bytes))
-			if int64(cap(b.bytes)) < length {
+		full := b.room()
+		if len(b.bytes) == int(full) {
+			room := 2 * full
+			switch {
+			case known && full < length && length > largeBody:
+				room = length // its turn comes first, and then there is one of it
+			case full < length:
 				room = min(room, length)
 			}
 			if err := b.grow(room); err != nil {
 				return nil, err
 			}
+			full = b.room()
 		}
-		n, err := src.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		n, err := src.Read(b.bytes[len(b.bytes):full])
 		b.bytes = b.bytes[:len(b.bytes)+n]
 		if int64(len(b.bytes)) > in.limit {
 			return nil, in.tooLarge()
@@ -181,6 +194,9 @@ func (in *intake) read(r *http.Request) (_ *body, err error) {
 func (in *intake) tooLarge() error {
 	return &httpError{status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("the body is larger than %d bytes (OCT_MAX_BODY_BYTES, counted after decompression); send smaller batches", in.limit)}
 }
+
+// emptyGzip gets through to the decompressor, which Reset alone leaves with its source.
+const emptyGzip = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 var zippers sync.Pool // of *gzip.Reader
 

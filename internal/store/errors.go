@@ -32,6 +32,17 @@ func (e *MigrationError) Error() string {
 
 func (e *MigrationError) Unwrap() error { return e.Err }
 
+// A MovedError is an error after a damaged database was put out of the way. The next
+// Open is to be told where.
+type MovedError struct {
+	To  string
+	Err error
+}
+
+func (e *MovedError) Error() string { return e.Err.Error() }
+
+func (e *MovedError) Unwrap() error { return e.Err }
+
 // Class says what an error of a transaction means for what comes next.
 type Class int
 
@@ -74,12 +85,16 @@ func Classify(err error) Class {
 // MayPass tells whether an error of Open may pass by itself: a full disk, an I/O error,
 // a lock of another program.
 func MayPass(err error) bool {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
 		return true
 	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return false
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_LOCK:
+		return false // a file system that cannot do what a log needs
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY:

@@ -110,7 +110,8 @@ func moveAside(path, why string, log *slog.Logger) (string, error) {
 	}
 	to := path + "." + why + "-" + time.Now().UTC().Format("20060102T150405.000Z")
 	moved := false
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	// The database comes last, so that a second attempt still finds it.
+	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
 		switch err := os.Rename(path+suffix, to+suffix); {
 		case err == nil:
 			moved = true
@@ -123,11 +124,15 @@ func moveAside(path, why string, log *slog.Logger) (string, error) {
 	}
 	for _, name := range old {
 		if err := remove(name); err != nil {
-			return "", err
+			log.Warn("cannot remove what was moved aside before", "path", name, "err", err)
+			continue
 		}
 		log.Warn("removed what was moved aside before", "path", name)
 	}
-	return to, syncDir(path)
+	if err := syncDir(path); err != nil {
+		log.Warn("a power cut may undo that a database was moved aside", "path", to, "err", err)
+	}
+	return to, nil
 }
 
 func escapeGlob(path string) string {

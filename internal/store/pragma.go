@@ -130,7 +130,7 @@ func copyBack(ctx context.Context, c *sql.Conn, due int) (int, error) {
 	}
 	var busy, frames, copied int
 	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &copied); err != nil {
-		return due, err
+		return pages + CheckpointPages/4, err
 	}
 	if busy != 0 || copied != frames {
 		return pages + CheckpointPages/4, nil

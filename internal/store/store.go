@@ -97,7 +97,11 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 	}
 	if err != nil {
 		s.closeConns()
-		return nil, errors.Join(err, held.Close())
+		err = errors.Join(err, held.Close())
+		if s.movedOff != "" {
+			err = &MovedError{To: s.movedOff, Err: err}
+		}
+		return nil, err
 	}
 	return s, nil
 }
@@ -232,6 +236,9 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 	if s.copyAt, err = copyBack(context.Background(), s.conn.Conn, s.copyAt); Classify(err) == Fatal {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
+	if err != nil {
+		s.opts.Log.Warn("the log cannot be copied into the database; it grows until it can", "err", err)
+	}
 	return nil
 }
 
@@ -267,7 +274,8 @@ func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(db.New(c)), c.Close())
+	defer c.Close() // gives it back
+	return f(db.New(c))
 }
 
 // QuickCheck reads the whole file and returns ErrDamaged with what is wrong.

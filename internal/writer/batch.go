@@ -12,7 +12,7 @@ import (
 )
 
 // Numbers of an event that are larger make no sense; whoever makes rows leaves them
-// out. Sums of a million of them fit into the summaries.
+// out.
 const (
 	MaxCount   = 1_000_000_000_000 // tokens, milliseconds
 	MaxCostUSD = 10_000

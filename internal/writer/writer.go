@@ -188,7 +188,7 @@ const maxLog = 64 << 20
 // Notice returns what people should look at although rows are stored, or "".
 func (w *Writer) Notice() string {
 	if wal := w.walSize.Load(); wal > maxLog {
-		return fmt.Sprintf("another program reads the database and keeps its log from being emptied: %d MiB", wal>>20)
+		return fmt.Sprintf("the log of the database cannot be emptied, because another program reads it or the disk is full: %d MiB", wal>>20)
 	}
 	return ""
 }
@@ -215,6 +215,16 @@ func (w *Writer) Count(c *Counts) {
 	w.counts.AddAll(c)
 	w.mu.Unlock()
 	w.signal()
+}
+
+// Uncounted returns what Count was told and no commit has written down, for the writer
+// that follows this one once it has ended.
+func (w *Writer) Uncounted() *Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := new(Counts)
+	c.AddAll(&w.counts)
+	return c
 }
 
 // Submit prepares b's rows (see Batch) and stores them, all or none. On nil they
@@ -345,6 +355,9 @@ func (w *Writer) run() {
 // end refuses everything from now on; the store is to be opened anew.
 func (w *Writer) end(err error) {
 	w.err = err
+	// They hold request bodies, and this writer may be kept for its books.
+	clear(w.group)
+	w.group, w.calls, w.spans, w.events = nil, nil, nil, nil
 	w.mu.Lock()
 	w.closed = true
 	left := w.queue
@@ -410,7 +423,7 @@ func (w *Writer) answer(group []*pending, err error) {
 	}
 	for _, p := range group {
 		if rejected {
-			w.Count(CountOf(Entry{KindRequest, Refused, "rejected by the database"}, 1))
+			w.Count(p.batch.Refusal("rejected by the database"))
 		}
 		p.err = err
 		p.done <- struct{}{}
