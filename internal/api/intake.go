@@ -169,6 +169,8 @@ func (in *intake) read(r *http.Request) (_ *body, err error) {
 			switch {
 			case known && full < length && length > largeBody:
 				room = length // its turn comes first, and then there is one of it
+			case known && full < length:
+				room = min(8*full, length) // fewer copies, and an eighth of it has arrived
 			case full < length:
 				room = min(room, length)
 			}
