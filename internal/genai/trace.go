@@ -14,15 +14,15 @@ import (
 
 // span adds s to the batch as what it is.
 func (r *reader) span(b *writer.Batch, s *otlp.Span) {
-	isCall := r.collect(s.Attrs)
-	if !isCall && s.Name != callSpan {
+	isCall := r.collect(s.Attrs) || s.Name == callSpan
+	if !isCall {
 		op, _ := r.text(operation)
 		isCall = inference[op] && !wrappers[s.Name]
 	}
 	r.meta.reset()
 	r.meta.dropped = int64(s.DroppedAttrs)
 	kind := writer.KindSpan
-	if isCall || s.Name == callSpan {
+	if isCall {
 		kind = writer.KindCall
 		b.Calls = append(b.Calls, r.call(s))
 	} else {

@@ -27,23 +27,28 @@ func provider(db *sql.DB) (*goose.Provider, error) {
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 }
 
-// migrateUp brings db to the newest version this binary knows and returns it. goose
-// itself says nothing when the database is newer than that.
+// versions returns the version of db and the newest one this binary knows. A newer
+// database, about which goose says nothing, is ErrNewer.
+func versions(ctx context.Context, p *goose.Provider, db *sql.DB) (current, target int64, err error) {
+	if current, target, err = p.GetVersions(ctx); err != nil {
+		// goose takes a table that it cannot read for one that is missing.
+		return 0, 0, errors.Join(quickCheck(ctx, db), err)
+	}
+	if current > target {
+		return 0, 0, newerError(current, target)
+	}
+	return current, target, nil
+}
+
+// migrateUp brings db to the newest version this binary knows and returns it.
 func migrateUp(ctx context.Context, db *sql.DB) (int64, error) {
 	p, err := provider(db)
 	if err != nil {
 		return 0, err
 	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
-		// goose takes a table that it cannot read for one that is missing.
-		return 0, errors.Join(quickCheck(ctx, db), err)
-	}
-	if current > target {
-		return 0, newerError(current, target)
-	}
-	if current == target {
-		return target, nil
+	current, target, err := versions(ctx, p, db)
+	if err != nil || current == target {
+		return target, err
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return 0, migrationError(err)
@@ -82,15 +87,9 @@ func MigrateDown(ctx context.Context, path string) (version int64, err error) {
 		if err != nil {
 			return err
 		}
-		current, target, err := p.GetVersions(ctx)
-		if err != nil {
+		current, _, err := versions(ctx, p, db)
+		if err != nil || current == 0 {
 			return err
-		}
-		if current > target {
-			return newerError(current, target)
-		}
-		if current == 0 {
-			return nil
 		}
 		if _, err := p.Down(ctx); err != nil {
 			return migrationError(err)

@@ -88,7 +88,8 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s := &Store{path: opts.Path, opts: opts, lock: held, movedOff: opts.MovedAside, copyAt: CheckpointPages}
 	err = s.open(ctx)
-	if IsDamage(err) {
+	// Once only: a new file that is damaged at once must not take the old one's place.
+	if IsDamage(err) && opts.MovedAside == "" {
 		opts.Log.Warn("the database cannot be opened", "path", opts.Path, "err", err)
 		s.closeConns()
 		if s.movedOff, err = moveDamaged(opts.Path, opts.Log); err == nil {
@@ -147,9 +148,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	// A clean stop leaves no log.
-	if info, err := os.Stat(s.path + "-wal"); err == nil && info.Size() > 0 {
-		s.unclean = true
-	}
+	info, err := os.Stat(s.path + "-wal")
+	s.unclean = err == nil && info.Size() > 0
 	if s.unclean {
 		// Closing a database after a look at it would copy its log back.
 		if err := refuseNewer(ctx, s.path); err != nil {

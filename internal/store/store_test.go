@@ -325,6 +325,34 @@ func TestQuickCheckFindsDamage(t *testing.T) {
 	f("noise", strings.Repeat("\xa5", 4096))
 }
 
+// What was moved aside may be all there is of somebody's record. A new file that is
+// damaged, too, does not take its place.
+func TestMovedAsideOnce(t *testing.T) {
+	path := newPath(t)
+	closeStore(t, open(t, path))
+	opts := options(t, path)
+	var err error
+	if opts.MovedAside, err = store.MoveAside(path, opts.Log); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, open(t, path))
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page := range info.Size() / 4096 {
+		damage(t, path, page+1, strings.Repeat("\xa5", 4096))
+	}
+	_, err = store.Open(t.Context(), opts)
+	var moved *store.MovedError
+	if !store.IsDamage(err) || !errors.As(err, &moved) || moved.To != opts.MovedAside {
+		t.Errorf("open: %v", err)
+	}
+	if !exists(opts.MovedAside) || !exists(path) {
+		t.Error("one of the two files is gone")
+	}
+}
+
 // A log that lost its database must not be read into the next one.
 func TestOrphanLog(t *testing.T) {
 	path := newPath(t)
