@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 export CGO_ENABLED ?= 0
 SQLC_VERSION := v1.31.1
+GENAI_PRICES := 0.1.8
+GENAI_PRICES_DATE := 2026-09-23
 FUZZTIME ?= 30s
 BENCHTIME ?= 60000x
 KILLS ?= 100
@@ -9,7 +11,7 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race crash fuzz bench generate verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run migrate test race crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
@@ -45,6 +47,11 @@ bench: ## run the benchmarks
 
 generate: bin/sqlc-bulk ## make db from queries and migrations
 	$(SQLC) generate
+
+prices: ## make the price table from the npm package that publishes it; needs npm
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+		npm pack --silent --pack-destination "$$dir" @pydantic/genai-prices@$(GENAI_PRICES) && \
+		go run ./internal/pricing/generate -date $(GENAI_PRICES_DATE) -o internal/pricing/prices.txt "$$dir"/*.tgz
 
 verify: bin/sqlc-bulk ## fail if something generated or formatted is stale
 	$(SQLC) diff
