@@ -1,0 +1,223 @@
+package redact
+
+// kind is how the value of a named field is read.
+type kind uint8
+
+const (
+	noSecret  kind = iota
+	plain          // a value as it is
+	token          // unless the word before says that it is no secret: next_token
+	directory      // unless it is a path: PWD
+	suffix         // only after an underscore: DB_PASS, not bypass
+	headers        // a scheme and credentials
+	cookies        // name=value, more than one of them
+	signature      // base64 as URLs have it
+)
+
+// names are the ends of names of secrets, in small letters. A space stands for
+// nothing or one of _ - . and a space, so that "api key" is also apiKey, API_KEY
+// and x-api-key. Singular only: tokens are counted, not kept secret.
+var names = []struct {
+	end  string
+	kind kind
+}{
+	{"password", plain}, {"passwd", plain}, {"passphrase", plain}, {"secret", plain},
+	{"secret key", plain}, {"api key", plain}, {"private key", plain}, {"access key", plain},
+	{"account key", plain}, {"auth key", plain}, {"encryption key", plain}, {"signing key", plain},
+	{"master key", plain}, {"subscription key", plain}, {"credential", plain}, {"credentials", plain},
+	{"token", token}, {"pwd", directory}, {"pass", suffix},
+	{"authorization", headers}, {"cookie", cookies}, {"sig", signature},
+}
+
+// nameEnds holds the numbers of the names that end in a letter, as bits.
+var nameEnds = func() (t [256]uint32) {
+	for i, n := range names {
+		c := n.end[len(n.end)-1]
+		t[c] |= 1 << i
+		t[c-'a'+'A'] |= 1 << i
+	}
+	return t
+}()
+
+// notBeforeToken are words that make a token a piece of text, a position in a list
+// or a price.
+var notBeforeToken = map[string]bool{
+	"per": true, "first": true, "last": true, "next": true, "previous": true, "prev": true, "page": true,
+	"continuation": true, "cancellation": true, "eos": true, "bos": true, "pad": true, "unk": true, "sep": true,
+	"cls": true, "mask": true, "special": true, "stop": true, "start": true, "end": true, "max": true, "min": true,
+	"each": true, "every": true, "input": true, "output": true, "prompt": true, "completion": true, "reasoning": true,
+	"cached": true, "image": true, "audio": true, "of": true, "total": true, "current": true, "new": true, "inter": true,
+}
+
+// named returns the kind of the name that ends at p and begins at floor or later.
+// It reads less than 40 bytes.
+func (sc *scanner) named(floor, p int) kind {
+	s := sc.s
+	for set, i := nameEnds[s[p-1]], 0; set != 0; set, i = set>>1, i+1 {
+		if set&1 == 0 {
+			continue
+		}
+		start := nameStart(s[floor:p], names[i].end)
+		if start < 0 {
+			continue
+		}
+		start += floor
+		switch k := names[i].kind; k {
+		case token:
+			var buf [longestWord]byte
+			if notBeforeToken[string(lower(buf[:0], wordBefore(s[floor:start])))] {
+				return noSecret
+			}
+			return k
+		case suffix:
+			if start > floor && s[start-1] == '_' {
+				return plain
+			}
+		case signature:
+			if start > floor && (s[start-1] == '&' || s[start-1] == '?' || hasFoldSuffix(s[floor:start], `\u0026`)) {
+				return k
+			}
+		case directory, cookies:
+			if start == floor || !isAlnum(s[start-1]) || isUpper(s[start]) && isLower(s[start-1]) ||
+				s[start-1]|0x20 == 'n' && start-1 > floor && s[start-2] == '\\' {
+				return k
+			}
+		default:
+			return k
+		}
+	}
+	return noSecret
+}
+
+// nameStart returns where the name begins that s ends in, or -1.
+func nameStart(s, name string) int {
+	p := len(s)
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == ' ' {
+			if p > 0 && (s[p-1] == '_' || s[p-1] == '-' || s[p-1] == ' ' || s[p-1] == '.') {
+				p--
+			}
+			continue
+		}
+		if p == 0 || s[p-1]|0x20 != name[i] {
+			return -1
+		}
+		p--
+	}
+	return p
+}
+
+// longestWord is that of notBeforeToken and a letter more.
+const longestWord = 14
+
+// wordBefore returns the word that s ends in, where one of _ - . and a space may
+// follow it. In camelCase, a capital begins a word.
+func wordBefore(s string) string {
+	end := len(s)
+	if end > 0 && (s[end-1] == '_' || s[end-1] == '-' || s[end-1] == ' ' || s[end-1] == '.') {
+		end--
+	}
+	start := end
+	for start > 0 && end-start < longestWord && isLetter(s[start-1]) {
+		start--
+		if isUpper(s[start]) && start > 0 && isLower(s[start-1]) {
+			break
+		}
+	}
+	return s[start:end]
+}
+
+// separator reads the name before and the value after the : or = at i, or the URL
+// around it. It returns the place from which on the text has not been read.
+func (sc *scanner) separator(i int) int {
+	s := sc.s
+	p, v := i, i+1
+	arrow := false
+	if s[i] == ':' {
+		if v == len(s) {
+			return v
+		}
+		switch s[v] {
+		case '/', '\\':
+			if end := sc.url(i); end > 0 {
+				return end
+			}
+		case ':': // a::b
+			return v + 1
+		case '=': // :=
+			return v
+		}
+	} else {
+		if p > sc.floor {
+			switch s[p-1] {
+			case ':':
+				p--
+			case '!', '<', '>', '=':
+				return v
+			}
+		}
+		if v < len(s) && s[v] == '=' {
+			return v + 1
+		}
+		if v < len(s) && s[v] == '>' { // 'name' => 'value'
+			arrow = true
+			v++
+		}
+	}
+
+	const blanks = 32 // as many as a table of settings may be aligned with
+	for n := 0; n < blanks && p > sc.floor && isBlank(s[p-1]); n++ {
+		p--
+	}
+	for n := 0; n < 3 && p > sc.floor && s[p-1] == '*'; n++ { // **name**
+		p--
+	}
+	if p > sc.floor+1 && s[p-1] == ']' && isQuote(s[p-2]) { // env["NAME"]
+		p--
+	}
+	quote, escapes := byte(0), 0
+	if p > sc.floor && isQuote(s[p-1]) {
+		p--
+		quote = s[p]
+		escapes = backslashes(s, max(sc.floor, p-32), p)
+		p -= escapes
+	}
+	if p <= sc.floor || nameEnds[s[p-1]] == 0 {
+		return v
+	}
+	sc.work += 40
+	k := sc.named(max(sc.floor, p-64), p)
+	if k == noSecret {
+		return v
+	}
+	f := field{kind: k, quote: quote, escapes: escapes, arrow: arrow, colon: s[i] == ':', end: p}
+	return max(v, sc.value(f, v))
+}
+
+// dashes reads the flag or the key block that the -- at i begins.
+func (sc *scanner) dashes(i int) int {
+	s := sc.s
+	if i > sc.floor && s[i-1] == '-' {
+		return i + 1
+	}
+	if end := sc.privateKey(i); end > 0 {
+		sc.emit(privateKeyRule, i, end)
+		return end
+	}
+	p := sc.part(i+2, urlChar, 64)
+	if p == i+2 || p-i > 60 || p >= len(s) || !isBlank(s[p]) || nameEnds[s[p-1]] == 0 {
+		return i + 1
+	}
+	k := sc.named(max(sc.floor, i+2), p)
+	if k == noSecret || k == headers || k == cookies || k == signature {
+		return i + 1
+	}
+	v := p + 1
+	for v < len(s) && v < p+8 && isBlank(s[v]) {
+		v++
+	}
+	if v < len(s) && s[v] == '-' {
+		return i + 1
+	}
+	return max(i+1, sc.value(field{kind: k, flag: true, end: p}, v))
+}
