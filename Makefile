@@ -11,13 +11,13 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run migrate test race e2e crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: bin/openclaw-trace ## build and run the sidecar
 	bin/openclaw-trace
@@ -32,6 +32,9 @@ test: ## run the tests
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
+e2e: ## run the built binary behind a real OpenTelemetry Collector
+	for m in e2e/*/go.mod; do (cd $$(dirname $$m) && go mod tidy -diff && go vet ./... && go test -count=1 ./...) || exit; done
+
 crash: ## kill, fill disks, cut power: the tests that take long
 	go test -count=1 -timeout 30m ./internal/writer -args -long
 	go test -count=1 -timeout 30m -v ./cmd/openclaw-trace -args -kills=$(KILLS) -long
@@ -41,6 +44,9 @@ fuzz: ## fuzz each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/otlp || exit; done
 	for f in FuzzNative FuzzServeHTTP; do \
 		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/api || exit; done
+	go test -run '^$$' -fuzz '^FuzzMask$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/redact
+	go test -run '^$$' -fuzz '^FuzzWith$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pricing
+	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pricing/json5
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) $(shell grep -rl '^func Benchmark' --include '*_test.go' . | xargs -r dirname | sort -u)

@@ -4,6 +4,17 @@
 
 package db
 
+type CustomEvent struct {
+	ID        int64
+	TraceID   string
+	CreatedAt int64
+	Name      string
+	SessionID *string
+	Metadata  *string
+	Synced    int64
+	PushedAt  *int64
+}
+
 type ErrorEvent struct {
 	ID         int64
 	TraceID    string

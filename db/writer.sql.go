@@ -120,6 +120,63 @@ func (q *Queries) AddUsage(ctx context.Context, arg AddUsageParams) error {
 	return err
 }
 
+const adjustUsage = `-- name: AdjustUsage :execrows
+UPDATE usage SET cost_nano_usd = cost_nano_usd + ?1, unpriced = unpriced + ?2
+WHERE granularity = ?3 AND start_at = ?4 AND provider = ?5 AND model = ?6
+    AND agent = ?7 AND status = ?8
+`
+
+type AdjustUsageParams struct {
+	NanoUSD     int64
+	Unpriced    int64
+	Granularity string
+	StartAt     int64
+	Provider    string
+	Model       string
+	Agent       string
+	Status      string
+}
+
+func (q *Queries) AdjustUsage(ctx context.Context, arg AdjustUsageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, adjustUsage,
+		arg.NanoUSD,
+		arg.Unpriced,
+		arg.Granularity,
+		arg.StartAt,
+		arg.Provider,
+		arg.Model,
+		arg.Agent,
+		arg.Status,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const findCustomEvent = `-- name: FindCustomEvent :one
+SELECT id, name, session_id, metadata FROM custom_events WHERE trace_id = ?1
+`
+
+type FindCustomEventRow struct {
+	ID        int64
+	Name      string
+	SessionID *string
+	Metadata  *string
+}
+
+func (q *Queries) FindCustomEvent(ctx context.Context, traceID string) (FindCustomEventRow, error) {
+	row := q.db.QueryRowContext(ctx, findCustomEvent, traceID)
+	var i FindCustomEventRow
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.SessionID,
+		&i.Metadata,
+	)
+	return i, err
+}
+
 const findErrorEvent = `-- name: FindErrorEvent :one
 SELECT id, error_type, message, severity FROM error_events WHERE trace_id = ?1
 `
@@ -202,6 +259,36 @@ func (q *Queries) FindSpan(ctx context.Context, traceID string) (FindSpanRow, er
 	return i, err
 }
 
+const firstIDs = `-- name: FirstIDs :one
+
+SELECT
+    CAST((SELECT COALESCE(MIN(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
+    CAST((SELECT COALESCE(MIN(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
+    CAST((SELECT COALESCE(MIN(s.id), 0) FROM spans AS s) AS INTEGER) AS span,
+    CAST((SELECT COALESCE(MIN(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event
+`
+
+type FirstIDsRow struct {
+	LLMTrace    int64
+	ErrorEvent  int64
+	Span        int64
+	CustomEvent int64
+}
+
+// Work on what is stored goes through a table by ranges of ids, small ones, since
+// events wait meanwhile.
+func (q *Queries) FirstIDs(ctx context.Context) (FirstIDsRow, error) {
+	row := q.db.QueryRowContext(ctx, firstIDs)
+	var i FirstIDsRow
+	err := row.Scan(
+		&i.LLMTrace,
+		&i.ErrorEvent,
+		&i.Span,
+		&i.CustomEvent,
+	)
+	return i, err
+}
+
 const getMeta = `-- name: GetMeta :one
 SELECT value FROM meta WHERE key = ?1
 `
@@ -211,6 +298,32 @@ func (q *Queries) GetMeta(ctx context.Context, key string) (string, error) {
 	var value string
 	err := row.Scan(&value)
 	return value, err
+}
+
+const insertCustomEvent = `-- name: InsertCustomEvent :execresult
+INSERT OR FAIL INTO custom_events (
+    trace_id, created_at, name, session_id, metadata
+) VALUES (
+    ?1, ?2, ?3, ?4, ?5
+) ON CONFLICT (trace_id) DO NOTHING
+`
+
+type InsertCustomEventParams struct {
+	TraceID   string
+	CreatedAt int64
+	Name      string
+	SessionID *string
+	Metadata  *string
+}
+
+func (q *Queries) InsertCustomEvent(ctx context.Context, arg InsertCustomEventParams) (sql.Result, error) {
+	return q.db.ExecContext(ctx, insertCustomEvent,
+		arg.TraceID,
+		arg.CreatedAt,
+		arg.Name,
+		arg.SessionID,
+		arg.Metadata,
+	)
 }
 
 const insertErrorEvent = `-- name: InsertErrorEvent :execresult
@@ -379,21 +492,81 @@ const lastIDs = `-- name: LastIDs :one
 SELECT
     CAST((SELECT COALESCE(MAX(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
     CAST((SELECT COALESCE(MAX(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
-    CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span
+    CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span,
+    CAST((SELECT COALESCE(MAX(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event
 `
 
 type LastIDsRow struct {
-	LLMTrace   int64
-	ErrorEvent int64
-	Span       int64
+	LLMTrace    int64
+	ErrorEvent  int64
+	Span        int64
+	CustomEvent int64
 }
 
 // The highest id of each table when a writer starts.
 func (q *Queries) LastIDs(ctx context.Context) (LastIDsRow, error) {
 	row := q.db.QueryRowContext(ctx, lastIDs)
 	var i LastIDsRow
-	err := row.Scan(&i.LLMTrace, &i.ErrorEvent, &i.Span)
+	err := row.Scan(
+		&i.LLMTrace,
+		&i.ErrorEvent,
+		&i.Span,
+		&i.CustomEvent,
+	)
 	return i, err
+}
+
+const listCallTexts = `-- name: ListCallTexts :many
+SELECT id, input_text, output_text, error_type, error_message, session_id, operation, metadata
+FROM llm_traces WHERE id > ?1 AND id <= ?2 ORDER BY id
+`
+
+type ListCallTextsParams struct {
+	After int64
+	Upto  int64
+}
+
+type ListCallTextsRow struct {
+	ID           int64
+	InputText    *string
+	OutputText   *string
+	ErrorType    *string
+	ErrorMessage *string
+	SessionID    *string
+	Operation    *string
+	Metadata     *string
+}
+
+func (q *Queries) ListCallTexts(ctx context.Context, arg ListCallTextsParams) ([]ListCallTextsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listCallTexts, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListCallTextsRow
+	for rows.Next() {
+		var i ListCallTextsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.InputText,
+			&i.OutputText,
+			&i.ErrorType,
+			&i.ErrorMessage,
+			&i.SessionID,
+			&i.Operation,
+			&i.Metadata,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listCallsAfter = `-- name: ListCallsAfter :many
@@ -464,6 +637,167 @@ func (q *Queries) ListCallsAfter(ctx context.Context, arg ListCallsAfterParams) 
 	return items, nil
 }
 
+const listCallsToPrice = `-- name: ListCallsToPrice :many
+SELECT id, created_at, provider, model, agent, status, operation,
+    prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+    cost_usd, cost_source, metadata
+FROM llm_traces WHERE id > ?1 AND id <= ?2 AND (cost_source IS NULL OR cost_source <> 'reported')
+ORDER BY id
+`
+
+type ListCallsToPriceParams struct {
+	After int64
+	Upto  int64
+}
+
+type ListCallsToPriceRow struct {
+	ID               int64
+	CreatedAt        int64
+	Provider         string
+	Model            string
+	Agent            *string
+	Status           string
+	Operation        *string
+	PromptTokens     *int64
+	CompletionTokens *int64
+	CacheReadTokens  *int64
+	CacheWriteTokens *int64
+	ReasoningTokens  *int64
+	CostUSD          *float64
+	CostSource       *string
+	Metadata         *string
+}
+
+func (q *Queries) ListCallsToPrice(ctx context.Context, arg ListCallsToPriceParams) ([]ListCallsToPriceRow, error) {
+	rows, err := q.db.QueryContext(ctx, listCallsToPrice, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListCallsToPriceRow
+	for rows.Next() {
+		var i ListCallsToPriceRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.Provider,
+			&i.Model,
+			&i.Agent,
+			&i.Status,
+			&i.Operation,
+			&i.PromptTokens,
+			&i.CompletionTokens,
+			&i.CacheReadTokens,
+			&i.CacheWriteTokens,
+			&i.ReasoningTokens,
+			&i.CostUSD,
+			&i.CostSource,
+			&i.Metadata,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listErrorTexts = `-- name: ListErrorTexts :many
+SELECT id, error_type, message, stack_trace, metadata
+FROM error_events WHERE id > ?1 AND id <= ?2 ORDER BY id
+`
+
+type ListErrorTextsParams struct {
+	After int64
+	Upto  int64
+}
+
+type ListErrorTextsRow struct {
+	ID         int64
+	ErrorType  string
+	Message    string
+	StackTrace *string
+	Metadata   *string
+}
+
+func (q *Queries) ListErrorTexts(ctx context.Context, arg ListErrorTextsParams) ([]ListErrorTextsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listErrorTexts, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListErrorTextsRow
+	for rows.Next() {
+		var i ListErrorTextsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ErrorType,
+			&i.Message,
+			&i.StackTrace,
+			&i.Metadata,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEventTexts = `-- name: ListEventTexts :many
+SELECT id, name, session_id, metadata FROM custom_events WHERE id > ?1 AND id <= ?2 ORDER BY id
+`
+
+type ListEventTextsParams struct {
+	After int64
+	Upto  int64
+}
+
+type ListEventTextsRow struct {
+	ID        int64
+	Name      string
+	SessionID *string
+	Metadata  *string
+}
+
+func (q *Queries) ListEventTexts(ctx context.Context, arg ListEventTextsParams) ([]ListEventTextsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listEventTexts, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEventTextsRow
+	for rows.Next() {
+		var i ListEventTextsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.SessionID,
+			&i.Metadata,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listLedger = `-- name: ListLedger :many
 SELECT kind, outcome, reason, n FROM ledger
 `
@@ -496,6 +830,189 @@ func (q *Queries) ListLedger(ctx context.Context) ([]Ledger, error) {
 	return items, nil
 }
 
+const listSpanTexts = `-- name: ListSpanTexts :many
+SELECT id, name, operation, session_id, agent, error_message, metadata
+FROM spans WHERE id > ?1 AND id <= ?2 ORDER BY id
+`
+
+type ListSpanTextsParams struct {
+	After int64
+	Upto  int64
+}
+
+type ListSpanTextsRow struct {
+	ID           int64
+	Name         string
+	Operation    *string
+	SessionID    *string
+	Agent        *string
+	ErrorMessage *string
+	Metadata     *string
+}
+
+func (q *Queries) ListSpanTexts(ctx context.Context, arg ListSpanTextsParams) ([]ListSpanTextsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listSpanTexts, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListSpanTextsRow
+	for rows.Next() {
+		var i ListSpanTextsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Operation,
+			&i.SessionID,
+			&i.Agent,
+			&i.ErrorMessage,
+			&i.Metadata,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUsageNames = `-- name: ListUsageNames :many
+
+SELECT DISTINCT provider, model, agent FROM usage
+WHERE granularity = 'day' AND start_at >= ?1 LIMIT ?2
+`
+
+type ListUsageNamesParams struct {
+	Since int64
+	Lim   int64
+}
+
+type ListUsageNamesRow struct {
+	Provider string
+	Model    string
+	Agent    string
+}
+
+// Who called what on a day, to keep the names in usage few.
+func (q *Queries) ListUsageNames(ctx context.Context, arg ListUsageNamesParams) ([]ListUsageNamesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUsageNames, arg.Since, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListUsageNamesRow
+	for rows.Next() {
+		var i ListUsageNamesRow
+		if err := rows.Scan(&i.Provider, &i.Model, &i.Agent); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const setCallTexts = `-- name: SetCallTexts :exec
+UPDATE llm_traces SET input_text = ?1, output_text = ?2, error_type = ?3,
+    error_message = ?4, session_id = ?5, operation = ?6, metadata = ?7
+WHERE id = ?8
+`
+
+type SetCallTextsParams struct {
+	InputText    *string
+	OutputText   *string
+	ErrorType    *string
+	ErrorMessage *string
+	SessionID    *string
+	Operation    *string
+	Metadata     *string
+	ID           int64
+}
+
+func (q *Queries) SetCallTexts(ctx context.Context, arg SetCallTextsParams) error {
+	_, err := q.db.ExecContext(ctx, setCallTexts,
+		arg.InputText,
+		arg.OutputText,
+		arg.ErrorType,
+		arg.ErrorMessage,
+		arg.SessionID,
+		arg.Operation,
+		arg.Metadata,
+		arg.ID,
+	)
+	return err
+}
+
+const setCost = `-- name: SetCost :exec
+UPDATE llm_traces SET cost_usd = ?1, cost_source = ?2 WHERE id = ?3
+`
+
+type SetCostParams struct {
+	CostUSD    *float64
+	CostSource *string
+	ID         int64
+}
+
+func (q *Queries) SetCost(ctx context.Context, arg SetCostParams) error {
+	_, err := q.db.ExecContext(ctx, setCost, arg.CostUSD, arg.CostSource, arg.ID)
+	return err
+}
+
+const setErrorTexts = `-- name: SetErrorTexts :exec
+UPDATE error_events SET error_type = ?1, message = ?2, stack_trace = ?3, metadata = ?4
+WHERE id = ?5
+`
+
+type SetErrorTextsParams struct {
+	ErrorType  string
+	Message    string
+	StackTrace *string
+	Metadata   *string
+	ID         int64
+}
+
+func (q *Queries) SetErrorTexts(ctx context.Context, arg SetErrorTextsParams) error {
+	_, err := q.db.ExecContext(ctx, setErrorTexts,
+		arg.ErrorType,
+		arg.Message,
+		arg.StackTrace,
+		arg.Metadata,
+		arg.ID,
+	)
+	return err
+}
+
+const setEventTexts = `-- name: SetEventTexts :exec
+UPDATE custom_events SET name = ?1, session_id = ?2, metadata = ?3 WHERE id = ?4
+`
+
+type SetEventTextsParams struct {
+	Name      string
+	SessionID *string
+	Metadata  *string
+	ID        int64
+}
+
+func (q *Queries) SetEventTexts(ctx context.Context, arg SetEventTextsParams) error {
+	_, err := q.db.ExecContext(ctx, setEventTexts,
+		arg.Name,
+		arg.SessionID,
+		arg.Metadata,
+		arg.ID,
+	)
+	return err
+}
+
 const setMeta = `-- name: SetMeta :exec
 INSERT INTO meta (key, value) VALUES (?1, ?2)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value
@@ -522,5 +1039,34 @@ type SetMetaOnceParams struct {
 
 func (q *Queries) SetMetaOnce(ctx context.Context, arg SetMetaOnceParams) error {
 	_, err := q.db.ExecContext(ctx, setMetaOnce, arg.Key, arg.Value)
+	return err
+}
+
+const setSpanTexts = `-- name: SetSpanTexts :exec
+UPDATE spans SET name = ?1, operation = ?2, session_id = ?3, agent = ?4,
+    error_message = ?5, metadata = ?6
+WHERE id = ?7
+`
+
+type SetSpanTextsParams struct {
+	Name         string
+	Operation    *string
+	SessionID    *string
+	Agent        *string
+	ErrorMessage *string
+	Metadata     *string
+	ID           int64
+}
+
+func (q *Queries) SetSpanTexts(ctx context.Context, arg SetSpanTextsParams) error {
+	_, err := q.db.ExecContext(ctx, setSpanTexts,
+		arg.Name,
+		arg.Operation,
+		arg.SessionID,
+		arg.Agent,
+		arg.ErrorMessage,
+		arg.Metadata,
+		arg.ID,
+	)
 	return err
 }

@@ -174,6 +174,7 @@ func TestDownKeepsRows(t *testing.T) {
 		"INSERT INTO system_metrics (trace_id, created_at, cpu_pct) VALUES ('c', 3, 12.5)",
 		"INSERT INTO push_log (created_at, status) VALUES (4, 'ok')",
 		"INSERT INTO spans (trace_id, created_at, name, otel_trace_id, otel_span_id) VALUES ('d', 5, 'run', 't', 's')",
+		"INSERT INTO custom_events (trace_id, created_at, name) VALUES ('e', 6, 'deployed')",
 	} {
 		if _, err := db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
@@ -196,6 +197,41 @@ func TestDownKeepsRows(t *testing.T) {
 	if diff := cmp.Diff(want, kept()); diff != "" {
 		t.Errorf("after Up again (-want +got):\n%s", diff)
 	}
+}
+
+// The books say where the rows went that a step down deletes.
+func TestDownCountsEvents(t *testing.T) {
+	f := func(name string, undelivered, delivered int, want ...string) {
+		t.Run(name, func(t *testing.T) {
+			db, p := open(t)
+			if _, err := p.UpTo(t.Context(), 3); err != nil {
+				t.Fatal(err)
+			}
+			var dropped []string
+			for round := range 2 { // the second adds to what the first wrote
+				for i := range undelivered + delivered {
+					_, err := db.ExecContext(t.Context(), "INSERT INTO custom_events (trace_id, created_at, name, synced) VALUES (?, 1, 'e', ?)",
+						fmt.Sprint(i), i >= undelivered)
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := p.DownTo(t.Context(), 2); err != nil {
+					t.Fatal(err)
+				}
+				dropped = append(dropped, rows(t, db, "SELECT format('%s %s: %s %d', kind, outcome, reason, n) FROM ledger")...)
+				if _, err := p.UpTo(t.Context(), 3); err != nil {
+					t.Fatalf("round %d: %v", round, err)
+				}
+			}
+			if diff := cmp.Diff(want, dropped); diff != "" {
+				t.Errorf("ledger (-want +got):\n%s", diff)
+			}
+		})
+	}
+	f("no events", 0, 0)
+	f("all delivered", 0, 2)
+	f("some delivered", 3, 2, "custom_event dropped: migrated down 3", "custom_event dropped: migrated down 6")
 }
 
 func TestFiles(t *testing.T) {
@@ -246,7 +282,7 @@ func TestDataTablesAreAlike(t *testing.T) {
 			}
 		}
 	}
-	if found < 4 {
+	if found < 5 {
 		t.Errorf("found %d tables of events", found)
 	}
 }

@@ -30,16 +30,40 @@ import (
 // plans says how SQLite finds the rows of each query that looks for some. A new
 // query needs a line here, with the index it was written for.
 var plans = map[string][]string{
-	"FindLLMTrace":   {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
-	"FindErrorEvent": {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
-	"FindSpan":       {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
-	"ListCallsAfter": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>?)"},
+	"FindLLMTrace":    {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"FindErrorEvent":  {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
+	"FindSpan":        {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
+	"FindCustomEvent": {"SEARCH custom_events USING INDEX sqlite_autoindex_custom_events_1 (trace_id=?)"},
+	"ListCallsAfter":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>?)"},
 	"LastIDs": {
 		"SCAN CONSTANT ROW",
 		"SCALAR SUBQUERY 1", "SEARCH c", // the end of the table
 		"SCALAR SUBQUERY 2", "SEARCH e",
 		"SCALAR SUBQUERY 3", "SEARCH s",
+		"SCALAR SUBQUERY 4", "SEARCH v",
 	},
+	"FirstIDs": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1", "SEARCH c", // the start of the table
+		"SCALAR SUBQUERY 2", "SEARCH e",
+		"SCALAR SUBQUERY 3", "SEARCH s",
+		"SCALAR SUBQUERY 4", "SEARCH v",
+	},
+	"ListUsageNames":   {"SEARCH usage USING PRIMARY KEY (granularity=? AND start_at>?)", "USE TEMP B-TREE FOR DISTINCT"},
+	"ListCallsToPrice": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"SetCost":          {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
+	"AdjustUsage": {
+		"SEARCH usage USING PRIMARY KEY (granularity=? AND start_at=? AND provider=? AND model=? AND agent=? AND status=?)",
+	},
+	"ListCallTexts":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"SetCallTexts":   {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
+	"ListErrorTexts": {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"SetErrorTexts":  {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid=?)"},
+	"ListSpanTexts":  {"SEARCH spans USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"SetSpanTexts":   {"SEARCH spans USING INTEGER PRIMARY KEY (rowid=?)"},
+	"ListEventTexts": {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"SetEventTexts":  {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)"},
+
 	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLedger": {"SCAN ledger"},
 }

@@ -40,6 +40,13 @@ INSERT OR FAIL INTO spans (
     @duration_ms, @status, @error_message, @metadata
 ) ON CONFLICT (trace_id) DO NOTHING;
 
+-- name: InsertCustomEvent :execresult
+INSERT OR FAIL INTO custom_events (
+    trace_id, created_at, name, session_id, metadata
+) VALUES (
+    @trace_id, @created_at, @name, @session_id, @metadata
+) ON CONFLICT (trace_id) DO NOTHING;
+
 -- The row that kept an identity from being stored again, to tell which of a batch
 -- were new (their id is above the last one before it) and whether what was sent
 -- again says the same.
@@ -54,13 +61,17 @@ SELECT id, error_type, message, severity FROM error_events WHERE trace_id = @tra
 -- name: FindSpan :one
 SELECT id, name, status, duration_ms FROM spans WHERE trace_id = @trace_id;
 
+-- name: FindCustomEvent :one
+SELECT id, name, session_id, metadata FROM custom_events WHERE trace_id = @trace_id;
+
 -- The highest id of each table when a writer starts.
 
 -- name: LastIDs :one
 SELECT
     CAST((SELECT COALESCE(MAX(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
     CAST((SELECT COALESCE(MAX(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
-    CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span;
+    CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span,
+    CAST((SELECT COALESCE(MAX(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event;
 
 -- name: AddLedger :exec
 INSERT INTO ledger (kind, outcome, reason, n) VALUES (@kind, @outcome, @reason, @n)
@@ -111,3 +122,66 @@ SELECT value FROM meta WHERE key = @key;
 
 -- name: SetMetaOnce :exec
 INSERT INTO meta (key, value) VALUES (@key, @value) ON CONFLICT (key) DO NOTHING;
+
+-- Who called what on a day, to keep the names in usage few.
+
+-- name: ListUsageNames :many
+SELECT DISTINCT provider, model, agent FROM usage
+WHERE granularity = 'day' AND start_at >= @since LIMIT @lim;
+
+-- Work on what is stored goes through a table by ranges of ids, small ones, since
+-- events wait meanwhile.
+
+-- name: FirstIDs :one
+SELECT
+    CAST((SELECT COALESCE(MIN(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
+    CAST((SELECT COALESCE(MIN(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
+    CAST((SELECT COALESCE(MIN(s.id), 0) FROM spans AS s) AS INTEGER) AS span,
+    CAST((SELECT COALESCE(MIN(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event;
+
+-- name: ListCallsToPrice :many
+SELECT id, created_at, provider, model, agent, status, operation,
+    prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+    cost_usd, cost_source, metadata
+FROM llm_traces WHERE id > @after AND id <= @upto AND (cost_source IS NULL OR cost_source <> 'reported')
+ORDER BY id;
+
+-- name: SetCost :exec
+UPDATE llm_traces SET cost_usd = @cost_usd, cost_source = @cost_source WHERE id = @id;
+
+-- name: AdjustUsage :execrows
+UPDATE usage SET cost_nano_usd = cost_nano_usd + @nano_usd, unpriced = unpriced + @unpriced
+WHERE granularity = @granularity AND start_at = @start_at AND provider = @provider AND model = @model
+    AND agent = @agent AND status = @status;
+
+-- name: ListCallTexts :many
+SELECT id, input_text, output_text, error_type, error_message, session_id, operation, metadata
+FROM llm_traces WHERE id > @after AND id <= @upto ORDER BY id;
+
+-- name: SetCallTexts :exec
+UPDATE llm_traces SET input_text = @input_text, output_text = @output_text, error_type = @error_type,
+    error_message = @error_message, session_id = @session_id, operation = @operation, metadata = @metadata
+WHERE id = @id;
+
+-- name: ListErrorTexts :many
+SELECT id, error_type, message, stack_trace, metadata
+FROM error_events WHERE id > @after AND id <= @upto ORDER BY id;
+
+-- name: SetErrorTexts :exec
+UPDATE error_events SET error_type = @error_type, message = @message, stack_trace = @stack_trace, metadata = @metadata
+WHERE id = @id;
+
+-- name: ListSpanTexts :many
+SELECT id, name, operation, session_id, agent, error_message, metadata
+FROM spans WHERE id > @after AND id <= @upto ORDER BY id;
+
+-- name: SetSpanTexts :exec
+UPDATE spans SET name = @name, operation = @operation, session_id = @session_id, agent = @agent,
+    error_message = @error_message, metadata = @metadata
+WHERE id = @id;
+
+-- name: ListEventTexts :many
+SELECT id, name, session_id, metadata FROM custom_events WHERE id > @after AND id <= @upto ORDER BY id;
+
+-- name: SetEventTexts :exec
+UPDATE custom_events SET name = @name, session_id = @session_id, metadata = @metadata WHERE id = @id;

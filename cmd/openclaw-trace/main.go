@@ -42,7 +42,7 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // so that a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
 const usage = `openclaw-trace records what an AI agent does.
@@ -51,6 +51,10 @@ Usage:
   openclaw-trace [serve]                        run the sidecar
   openclaw-trace migrate up|down [--json]       change the database's schema by all or by one step
   openclaw-trace migrate status|version [--json]
+  openclaw-trace reprice [--json]               compute the costs of stored calls anew
+  openclaw-trace redact [--json] < FILE         show what would be masked in a text, and why
+  openclaw-trace redact --rules [--json]        list the rules
+  openclaw-trace redact --stored [--json]       mask what was stored before a rule existed
   openclaw-trace --help | --version
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 65 foreign or newer database,
@@ -60,7 +64,7 @@ Settings are environment variables. An empty one counts as unset.
 
 `
 
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := "serve"
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
@@ -77,6 +81,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = serve(ctx, environ, stdout, stderr)
 	case "migrate":
 		err = migrate(ctx, args, environ, stdout, stderr)
+	case "reprice":
+		err = reprice(ctx, args, environ, stdout, stderr)
+	case "redact":
+		err = redactText(ctx, args, environ, stdin, stdout, stderr)
 	case "-h", "-help", "--help", "help":
 		io.WriteString(stdout, usage)
 		config.WriteHelp(stdout)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/pricing"
+	"github.com/kon-rad/openclaw-trace/internal/redact"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
@@ -59,7 +62,11 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		log.Warn("OCT_PUSH_ENDPOINT is set, but this version does not forward; events are kept here only")
 	}
 
-	session, err := open(ctx, cfg, log, nil, "")
+	opts, err := writerOptions(cfg, log)
+	if err != nil {
+		return err
+	}
+	session, err := open(ctx, cfg, opts, nil, "")
 	switch {
 	case err != nil && ctx.Err() != nil:
 		log.Info("signal received", "cause", context.Cause(ctx).Error())
@@ -93,7 +100,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 
 	for running := true; running; {
 		if session == nil {
-			if session, err = reopen(ctx, cfg, log, cause, server.Lost); session == nil {
+			if session, err = reopen(ctx, cfg, opts, cause, server.Lost); session == nil {
 				break
 			}
 			if last != nil {
@@ -149,9 +156,57 @@ func apiOptions(cfg *config.Config, version string, log *slog.Logger) api.Option
 	return api.Options{
 		Version: version, AuthToken: cfg.AuthToken.Reveal(),
 		AnyHost: cfg.AnyInterface(), AllowedHosts: hosts,
-		MaxBodyBytes: int64(cfg.MaxBodyBytes), MaxTextBytes: int(cfg.MaxTextBytes),
+		MaxBodyBytes: int64(cfg.MaxBodyBytes), MaxTextBytes: cfg.MaxText(),
 		PushEnabled: cfg.PushEndpoint != "", Log: log,
+		LoadPrices: func() (*pricing.Table, error) { return loadPrices(cfg) },
 	}
+}
+
+// writerOptions returns what the settings say of how events are stored.
+func writerOptions(cfg *config.Config, log *slog.Logger) (writer.Options, error) {
+	prices, err := loadPrices(cfg)
+	if err != nil {
+		return writer.Options{}, configError{err}
+	}
+	return writer.Options{
+		MaxTextBytes: cfg.MaxText(), MaxQueueBytes: maxQueueBytes, NoContent: cfg.CaptureContent == "off",
+		Mask: newMasker(cfg), Prices: prices, Log: log,
+	}, nil
+}
+
+// newMasker returns what the settings say is to be masked, or nil.
+func newMasker(cfg *config.Config) *redact.Masker {
+	if !cfg.Redacts("secrets") {
+		return nil
+	}
+	return redact.New(redact.Options{Emails: cfg.Redacts("emails"), Cards: cfg.Redacts("cards"), Secrets: cfg.Secrets()})
+}
+
+// maxPricesFile is a limit for mistakes; openclaw.json may hold much besides prices.
+const maxPricesFile = 16 << 20
+
+// loadPrices returns the built-in prices with those of OCT_PRICES_FILE before them.
+func loadPrices(cfg *config.Config) (*pricing.Table, error) {
+	table := pricing.Embedded()
+	if cfg.PricesFile == "" {
+		return table, nil
+	}
+	file, err := os.Open(cfg.PricesFile)
+	if err != nil {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxPricesFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
+	}
+	if len(data) > maxPricesFile {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %s is larger than 16 MiB", cfg.PricesFile)
+	}
+	if table, err = table.With(cfg.PricesFile, data); err != nil {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
+	}
+	return table, nil
 }
 
 // shutdown stops listening and waits for the requests under way. They answer within
@@ -179,14 +234,14 @@ type session struct {
 // open starts a session, unless ctx is done before that: another program may hold the
 // database for long, and nothing was answered yet that leaving could lose. cause is
 // what ended the session before, or nil, and moved where its damaged database was put.
-func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, moved string) (*session, error) {
+func open(ctx context.Context, cfg *config.Config, opts writer.Options, cause error, moved string) (*session, error) {
 	type result struct {
 		s   *session
 		err error
 	}
 	opened := make(chan result, 1)
 	go func() {
-		s, err := openNow(ctx, cfg, log, cause, moved)
+		s, err := openNow(ctx, cfg, opts, cause, moved)
 		opened <- result{s, err}
 	}()
 	select {
@@ -197,12 +252,13 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error
 	}
 }
 
-func openNow(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, moved string) (*session, error) {
+func openNow(ctx context.Context, cfg *config.Config, opts writer.Options, cause error, moved string) (*session, error) {
+	log := opts.Log
 	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, MovedAside: moved, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	w, err := writer.New(st, writer.Options{MaxTextBytes: int(cfg.MaxTextBytes), MaxQueueBytes: maxQueueBytes, Log: log})
+	w, err := writer.New(st, opts)
 	if err != nil {
 		err = errors.Join(err, st.Close())
 		if to := st.MovedAside(); to != "" {
@@ -289,7 +345,8 @@ func (s *session) discard() {
 
 // reopen starts the next session, trying until it succeeds or the file turns out not
 // to be ours. It returns nil when ctx is done first. lost is told what is in the way.
-func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause error, lost func(string)) (*session, error) {
+func reopen(ctx context.Context, cfg *config.Config, opts writer.Options, cause error, lost func(string)) (*session, error) {
+	log := opts.Log
 	var moved, told string
 	damaged := store.IsDamage(cause)
 	if m, ok := errors.AsType[*store.MovedError](cause); ok {
@@ -303,7 +360,7 @@ func reopen(ctx context.Context, cfg *config.Config, log *slog.Logger, cause err
 			damaged = err != nil // a second time would be the turn of the new one
 		}
 		if err == nil {
-			s, err = open(ctx, cfg, log, cause, moved)
+			s, err = open(ctx, cfg, opts, cause, moved)
 		}
 		if err == nil || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer) {
 			return s, err

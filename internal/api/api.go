@@ -13,6 +13,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/otlp"
+	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
@@ -37,6 +39,7 @@ type Options struct {
 	MaxBodyBytes int64    // of a decompressed body
 	MaxTextBytes int      // of a value in metadata
 	PushEnabled  bool     // a remote is configured
+	LoadPrices   func() (*pricing.Table, error)
 	Log          *slog.Logger
 }
 
@@ -100,8 +103,11 @@ func (s *Server) routes() []route {
 	return []route{
 		{"POST", "/v1/traces", false, s.postTraces},
 		{"POST", "/v1/errors", false, s.postErrors},
+		{"POST", "/v1/events", false, s.postEvents},
 		{"POST", "/v1/logs", false, s.postLogs},
 		{"POST", "/v1/metrics", false, s.postMetrics},
+		{"POST", "/api/v1/reprice", false, s.postReprice},
+		{"POST", "/api/v1/redact", false, s.postRedact},
 		{"GET", "/health", true, s.getHealth},
 		{"GET", "/ready", true, s.getReady},
 	}
@@ -112,7 +118,11 @@ type response struct {
 	status      int
 	contentType string
 	body        []byte
+	stream      func(io.Writer) // writes the body instead, if not nil
 }
+
+// writeTimeout is for an answer, or for a line of one that goes on.
+const writeTimeout = 15 * time.Second
 
 const jsonType = "application/json"
 
@@ -143,7 +153,7 @@ func (s *Server) HTTPServer() *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      15 * time.Second,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16<<10 - 4096, // net/http adds 4096
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -200,9 +210,29 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route route) {
 		return
 	}
 	w.Header().Set("Content-Type", res.contentType)
+	if res.stream != nil {
+		w.WriteHeader(res.status)
+		res.stream(&lineWriter{w, http.NewResponseController(w)})
+		return
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(res.body)))
 	w.WriteHeader(res.status)
 	_, _ = w.Write(res.body) // a client that has gone will ask again
+}
+
+// lineWriter sends each line at once, and gives it time of its own.
+type lineWriter struct {
+	io.Writer
+	control *http.ResponseController
+}
+
+func (w *lineWriter) Write(line []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // one that cannot be set is none
+	n, err := w.Writer.Write(line)
+	if err != nil {
+		return n, err
+	}
+	return n, w.control.Flush()
 }
 
 // httpError is an error as a client sees it. The cause goes to the log only.
@@ -264,6 +294,7 @@ var grpcCodes = map[int]int32{
 	http.StatusUnauthorized:          16,
 	http.StatusForbidden:             7,
 	http.StatusNotFound:              5,
+	http.StatusConflict:              9,  // FAILED_PRECONDITION
 	http.StatusMethodNotAllowed:      12, // UNIMPLEMENTED
 	http.StatusRequestTimeout:        4,  // DEADLINE_EXCEEDED
 	http.StatusRequestEntityTooLarge: 8,  // RESOURCE_EXHAUSTED

@@ -96,7 +96,7 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	origin := "Origin: http://localhost:9090"
-	for _, path := range []string{"/", "/health", "/ready", "/v1/traces", "/v1/errors", "/v1/logs", "/v1/metrics", "/v1//traces", "/a/../health", "/none"} {
+	for _, path := range []string{"/", "/health", "/ready", "/v1/traces", "/v1/errors", "/v1/events", "/v1/logs", "/v1/metrics", "/v1//traces", "/a/../health", "/none"} {
 		for _, method := range []string{"GET", "POST", "OPTIONS", "DELETE"} {
 			check(method+" "+path, s.do(method, path, event, origin, "Content-Type: "+jsonType))
 			check(method+" "+path, s.do(method, path, event, origin, "Content-Type: "+jsonType, "Authorization: Bearer secret"))
@@ -215,7 +215,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s %s: %d, Allow %q; want %d, %q", method, path, w.Code, w.Header().Get("Allow"), status, allow)
 		}
 	}
-	for _, path := range []string{"/v1/traces", "/v1/errors", "/v1/logs", "/v1/metrics"} {
+	for _, path := range []string{"/v1/traces", "/v1/errors", "/v1/events", "/v1/logs", "/v1/metrics"} {
 		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"} {
 			f(405, method, path, "POST")
 		}
@@ -248,11 +248,12 @@ func TestContentType(t *testing.T) {
 		}
 	}
 	foreign := []string{"", "text/plain", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "application/grpc", "json", ";;"}
-	for _, path := range []string{"/v1/traces", "/v1/errors", "/v1/logs", "/v1/metrics"} {
+	for _, path := range []string{"/v1/traces", "/v1/errors", "/v1/events", "/v1/logs", "/v1/metrics"} {
 		f(415, path, foreign...)
 	}
 	f(200, "/v1/traces", protobufType, "APPLICATION/X-PROTOBUF", "application/x-protobuf; v=1")
 	f(415, "/v1/errors", protobufType)
+	f(415, "/v1/events", protobufType)
 	f(415, "/v1/logs", ndjsonType)
 	f(415, "/v1/metrics", ndjsonType)
 	w := s.do("POST", "/v1/traces", event)

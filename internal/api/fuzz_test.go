@@ -27,17 +27,17 @@ func FuzzNative(f *testing.F) {
 	f.Cleanup(func() { rows.Close() })
 	last := make(map[string]int64) // id of each table that was looked at
 
-	f.Fuzz(func(t *testing.T, path, kind bool, body []byte) {
-		target, table := "/v1/traces", "llm_traces"
-		if path {
-			target, table = "/v1/errors", "error_events"
-		}
+	targets := [...]struct{ path, table string }{
+		{"/v1/traces", "llm_traces"}, {"/v1/errors", "error_events"}, {"/v1/events", "custom_events"},
+	}
+	f.Fuzz(func(t *testing.T, target byte, kind bool, body []byte) {
+		to := targets[int(target)%len(targets)]
 		contentType := jsonType
 		if kind {
 			contentType = ndjsonType
 		}
 		before := s.writer.Books().Received
-		w := s.do("POST", target, string(body), "Content-Type: "+contentType)
+		w := s.do("POST", to.path, string(body), "Content-Type: "+contentType)
 		stored := s.writer.Books().Received - before
 		if !json.Valid(w.Body.Bytes()) || !utf8.Valid(w.Body.Bytes()) {
 			t.Fatalf("%d with no JSON: %q", w.Code, w.Body)
@@ -62,8 +62,8 @@ func FuzzNative(f *testing.F) {
 			}
 			return
 		}
-		n, id := checkTexts(t, rows, table, last[table])
-		last[table] = id
+		n, id := checkTexts(t, rows, to.table, last[to.table])
+		last[to.table] = id
 		if n != stored {
 			t.Fatalf("%d rows are new, the answer says %d", n, stored)
 		}
@@ -73,11 +73,7 @@ func FuzzNative(f *testing.F) {
 // checkTexts checks the texts of the rows with ids above last, and returns how many
 // there are and the new last id.
 func checkTexts(t *testing.T, conn *sql.DB, table string, last int64) (n, id int64) {
-	query := "SELECT * FROM llm_traces WHERE id > ? ORDER BY id"
-	if table == "error_events" {
-		query = "SELECT * FROM error_events WHERE id > ? ORDER BY id"
-	}
-	result, err := conn.Query(query, last)
+	result, err := conn.Query("SELECT * FROM "+table+" WHERE id > ? ORDER BY id", last)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return response{http.StatusOK, jsonType, append(body, '\n')}, nil
+	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
 }
 
 // fault returns why events cannot be stored at the moment, or "".
@@ -104,5 +104,5 @@ func (s *Server) getReady(*http.Request) (response, error) {
 	if fault != "" {
 		return response{}, errUnavailable("not ready: "+fault, nil)
 	}
-	return response{http.StatusOK, jsonType, []byte(`{"status":"ready"}` + "\n")}, nil
+	return response{status: http.StatusOK, contentType: jsonType, body: []byte(`{"status":"ready"}` + "\n")}, nil
 }

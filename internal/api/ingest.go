@@ -25,17 +25,19 @@ func (s *Server) postTraces(r *http.Request) (response, error) {
 		if enc, ok := encodingOf(kind, body); ok {
 			return s.otlp(body, enc, otlp.Traces)
 		}
-		return readNative(body, kind, nativeCalls)
+		return readNative(body, kind, nativeCalls, s.opts.MaxTextBytes)
 	})
 }
 
-// postErrors takes errors as native JSON.
-func (s *Server) postErrors(r *http.Request) (response, error) {
+func (s *Server) postErrors(r *http.Request) (response, error) { return s.postNative(r, nativeErrors) }
+func (s *Server) postEvents(r *http.Request) (response, error) { return s.postNative(r, nativeEvents) }
+
+func (s *Server) postNative(r *http.Request, what native) (response, error) {
 	kind, err := accept(r, jsonType, ndjsonType)
 	if err != nil {
 		return response{}, err
 	}
-	return s.ingest(r, func(body []byte) (answer, error) { return readNative(body, kind, nativeErrors) })
+	return s.ingest(r, func(body []byte) (answer, error) { return readNative(body, kind, what, s.opts.MaxTextBytes) })
 }
 
 func (s *Server) postLogs(r *http.Request) (response, error)    { return s.postOTLP(r, otlp.Logs) }
@@ -154,7 +156,7 @@ func (s *Server) otlp(body []byte, enc otlp.Encoding, signal otlp.Signal) (answe
 		return answer{}, err
 	}
 	return answer{batch: m.Batch, success: func(writer.Receipt) response {
-		return response{http.StatusOK, enc.ContentType(), otlp.ExportResponse(enc, signal, m.Rejected, m.Reason)}
+		return response{status: http.StatusOK, contentType: enc.ContentType(), body: otlp.ExportResponse(enc, signal, m.Rejected, m.Reason)}
 	}}, nil
 }
 
@@ -184,7 +186,7 @@ func nativeAnswer(batch *writer.Batch, rejected []rejection, count int, ids func
 			b = strconv.AppendInt(append(b, `,"duplicates":`...), int64(r.Duplicates), 10)
 			b = appendRejections(b, rejected, count)
 			b = appendStrings(append(b, `,"trace_ids":`...), ids())
-			return response{http.StatusAccepted, jsonType, append(b, "}\n"...)}
+			return response{status: http.StatusAccepted, contentType: jsonType, body: append(b, "}\n"...)}
 		},
 		failure: func(e *httpError) { e.traceIDs = ids() },
 	}, nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ import (
 // Limits of a native body.
 const (
 	maxEvents   = genai.MaxItems
-	maxMetadata = 64 << 10 // bytes of an event's metadata
+	maxMetadata = 64 << 10 // bytes of an event's metadata, or as much as a text may have
 )
 
 // tooMany is made once: it may be needed for millions of tiny elements.
@@ -40,22 +41,27 @@ type native struct {
 }
 
 var nativeCalls = native{writer.KindCall, (*nativeReader).call, func(b *writer.Batch) []string {
-	ids := make([]string, len(b.Calls))
-	for i := range b.Calls {
-		ids[i] = b.Calls[i].TraceID
-	}
-	return ids
+	return ids(b.Calls, func(c *db.InsertLLMTraceParams) string { return c.TraceID })
 }}
 
 var nativeErrors = native{writer.KindError, (*nativeReader).errorEvent, func(b *writer.Batch) []string {
-	ids := make([]string, len(b.Errors))
-	for i := range b.Errors {
-		ids[i] = b.Errors[i].TraceID
-	}
-	return ids
+	return ids(b.Errors, func(e *db.InsertErrorEventParams) string { return e.TraceID })
 }}
 
-// reject says why one event cannot be stored. It ends that event only.
+var nativeEvents = native{writer.KindEvent, (*nativeReader).customEvent, func(b *writer.Batch) []string {
+	return ids(b.Events, func(e *db.InsertCustomEventParams) string { return e.TraceID })
+}}
+
+func ids[T any](rows []T, id func(*T) string) []string {
+	list := make([]string, len(rows))
+	for i := range rows {
+		list[i] = id(&rows[i])
+	}
+	return list
+}
+
+// reject says why one event cannot be stored. It ends that event only. It goes into the
+// answer, and so into logs of others: it does not repeat what was sent.
 type reject string
 
 func (r reject) Error() string { return string(r) }
@@ -63,9 +69,10 @@ func (r reject) Error() string { return string(r) }
 // readNative reads one object, an array of objects, or newline-delimited objects.
 // A malformed body is an error with its position; an event that cannot be stored is
 // listed and takes no other with it.
-func readNative(body []byte, kind string, what native) (answer, error) {
+func readNative(body []byte, kind string, what native, maxText int) (answer, error) {
 	n := readers.Get().(*nativeReader)
 	defer n.release()
+	n.maxExtra = max(maxMetadata, maxText)
 	n.dec.Reset(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 	batch := new(writer.Batch)
@@ -190,16 +197,19 @@ func tooDeep(v []byte, depth int) int {
 
 // nativeReader reads the members of events. It is kept from one request to the next.
 type nativeReader struct {
-	dec     *jsontext.Decoder
-	extra   []byte   // members of the event's metadata: `"key":value,…`
-	invalid []string // members whose value makes no sense
+	dec      *jsontext.Decoder
+	extra    []byte   // members of the event's metadata: `"key":value,…`
+	maxExtra int      // bytes of extra
+	invalid  []string // members whose value makes no sense
 }
 
 var readers = sync.Pool{New: func() any { return &nativeReader{dec: jsontext.NewDecoder(new(bytes.Buffer))} }}
 
 func (n *nativeReader) release() {
 	n.dec.Reset(new(bytes.Buffer)) // lets go of the body
-	readers.Put(n)
+	if cap(n.extra) <= 2*maxMetadata {
+		readers.Put(n)
+	}
 }
 
 // members calls f with each member's name, the decoder standing before its value.
@@ -225,6 +235,7 @@ func (n *nativeReader) members(f func(name string) error) error {
 func (n *nativeReader) call(b *writer.Batch) error {
 	var c db.InsertLLMTraceParams
 	var id, status *string
+	var hourly *int64
 	err := n.members(func(name string) error {
 		switch name {
 		case "trace_id":
@@ -270,11 +281,13 @@ func (n *nativeReader) call(b *writer.Batch) error {
 		case "operation":
 			return n.string(name, &c.Operation)
 		case "otel_trace_id":
-			return n.string(name, &c.OTELTraceID)
+			return n.hex(name, &c.OTELTraceID)
 		case "otel_span_id":
-			return n.string(name, &c.OTELSpanID)
+			return n.hex(name, &c.OTELSpanID)
 		case "otel_parent_span_id":
-			return n.string(name, &c.OTELParentSpanID)
+			return n.hex(name, &c.OTELParentSpanID)
+		case "cache_write_1h_tokens":
+			return n.count(name, &hourly)
 		case "metadata":
 			return n.metadata()
 		}
@@ -289,14 +302,14 @@ func (n *nativeReader) call(b *writer.Batch) error {
 	case c.Model == "":
 		return reject("model is required")
 	}
-	if c.TraceID, err = identity(id); err != nil {
+	if c.TraceID, err = nativeID(id, &c); err != nil {
 		return err
 	}
 	switch {
 	case status != nil && *status != "":
 		c.Status = *status
 		if c.Status != "ok" && c.Status != "error" && c.Status != "timeout" {
-			return reject(fmt.Sprintf("status %.40q is none of ok, error, timeout", c.Status))
+			return reject("status is none of ok, error, timeout")
 		}
 	case c.ErrorType == nil:
 		c.Status = "ok"
@@ -306,12 +319,49 @@ func (n *nativeReader) call(b *writer.Batch) error {
 		c.Status = "error"
 	}
 	if c.CostUSD != nil {
-		reported := "reported"
+		reported := writer.Reported
 		c.CostSource = &reported
+	}
+	if standard := genai.Provider(c.Provider); standard != c.Provider {
+		n.member(genai.ProviderKey, otlp.AppendJSONString(nil, c.Provider))
+		c.Provider = standard
+	}
+	if hourly != nil {
+		n.member(writer.CacheWrite1hKey, strconv.AppendInt(nil, *hourly, 10))
 	}
 	c.Metadata = n.finish(b, writer.KindCall)
 	b.Calls = append(b.Calls, c)
 	return nil
+}
+
+// nativeID returns the identity of the call c, for which the client sent this id, or ""
+// when a new one is to be made.
+func nativeID(sent *string, c *db.InsertLLMTraceParams) (string, error) {
+	id, err := identity(sent)
+	if id != "" || err != nil {
+		return id, err
+	}
+	// The same call sent both ways is one row.
+	if trace, span, ok := spanOf(c); ok {
+		return genai.SpanUUID(trace, span, c.CreatedAt), nil
+	}
+	return "", nil
+}
+
+// maxSpanStart is the latest start in Unix ms that OTLP can tell, in the year 2554.
+const maxSpanStart = math.MaxUint64 / 1_000_000
+
+// spanOf returns the ids of the span that is this call, if it names one that OTLP would
+// take, and when it began.
+func spanOf(c *db.InsertLLMTraceParams) (trace otlp.TraceID, span otlp.SpanID, ok bool) {
+	if c.OTELTraceID == nil || len(*c.OTELTraceID) != 2*len(trace) || c.OTELSpanID == nil || len(*c.OTELSpanID) != 2*len(span) {
+		return trace, span, false
+	}
+	_, traceErr := hex.Decode(trace[:], []byte(*c.OTELTraceID))
+	_, spanErr := hex.Decode(span[:], []byte(*c.OTELSpanID))
+	ok = traceErr == nil && spanErr == nil && trace != (otlp.TraceID{}) && span != (otlp.SpanID{}) &&
+		c.CreatedAt > 0 && c.CreatedAt <= maxSpanStart
+	return trace, span, ok
 }
 
 // errorEvent reads an error. Its members are the columns of error_events.
@@ -353,11 +403,45 @@ func (n *nativeReader) errorEvent(b *writer.Batch) error {
 	if severity != nil && *severity != "" {
 		e.Severity = *severity
 		if e.Severity != "warning" && e.Severity != "error" && e.Severity != "critical" {
-			return reject(fmt.Sprintf("severity %.40q is none of warning, error, critical", e.Severity))
+			return reject("severity is none of warning, error, critical")
 		}
 	}
 	e.Metadata = n.finish(b, writer.KindError)
 	b.Errors = append(b.Errors, e)
+	return nil
+}
+
+// customEvent reads an event in the sender's own words. Its members are the columns of
+// custom_events.
+func (n *nativeReader) customEvent(b *writer.Batch) error {
+	var e db.InsertCustomEventParams
+	var id *string
+	err := n.members(func(name string) error {
+		switch name {
+		case "trace_id":
+			return n.string(name, &id)
+		case "created_at":
+			return n.time(&e.CreatedAt)
+		case "name":
+			return n.required(name, &e.Name)
+		case "session_id":
+			return n.string(name, &e.SessionID)
+		case "metadata":
+			return n.metadata()
+		}
+		return n.unknown(name)
+	})
+	if err != nil {
+		return err
+	}
+	if e.Name == "" {
+		return reject("name is required")
+	}
+	if e.TraceID, err = identity(id); err != nil {
+		return err
+	}
+	e.Metadata = n.finish(b, writer.KindEvent)
+	b.Events = append(b.Events, e)
 	return nil
 }
 
@@ -368,7 +452,7 @@ func identity(id *string) (string, error) {
 	}
 	u, err := uuid.Parse(*id)
 	if err != nil || len(*id) != 36 {
-		return "", reject(fmt.Sprintf("trace_id %.40q is not a UUID", *id))
+		return "", reject("trace_id is not a UUID")
 	}
 	return u.String(), nil
 }
@@ -420,6 +504,16 @@ func (n *nativeReader) string(name string, dst **string) error {
 	if s := t.String(); s != "" {
 		*dst = &s
 	}
+	return nil
+}
+
+// hex reads an id, which is stored as OpenTelemetry writes it.
+func (n *nativeReader) hex(name string, dst **string) error {
+	if err := n.string(name, dst); err != nil || *dst == nil {
+		return err
+	}
+	lower := strings.ToLower(**dst)
+	*dst = &lower
 	return nil
 }
 
@@ -518,6 +612,10 @@ func (n *nativeReader) time(dst *int64) error {
 	}
 	if f, err := strconv.ParseFloat(text, 64); err == nil && f > 0 && f < math.MaxInt64 {
 		*dst = int64(f)
+		if unit := genai.TimeUnit(uint64(f)); unit > 0 && unit != 1e6 {
+			*dst = int64(uint64(f) * unit / 1e6)
+			n.bad("created_at")
+		}
 		return nil
 	}
 	n.bad("created_at")
@@ -568,7 +666,7 @@ func (n *nativeReader) member(name string, v jsontext.Value) {
 // append adds members to the event's metadata as far as it has room.
 func (n *nativeReader) append(members []byte) {
 	members = mendSurrogates(members)
-	if len(n.extra)+len(members) > maxMetadata {
+	if len(n.extra)+len(members) > n.maxExtra {
 		n.bad("metadata")
 		return
 	}

@@ -22,7 +22,7 @@ func TestNativeColumns(t *testing.T) {
 	s.post(202, "/v1/traces", jsonType, `{
 		"trace_id": "0B9C2F0E-6A1D-4C57-9D0E-2F6F3F0C8A11", "created_at": 1700000000123,
 		"provider": "anthropic", "model": "claude", "input_text": "What?", "output_text": "That.",
-		"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 20, "cost_usd": 0.0125, "latency_ms": 1500,
+		"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18, "cost_usd": 0.0125, "latency_ms": 1500,
 		"status": "timeout", "error_type": "slow", "error_message": "too slow",
 		"session_id": "s1", "agent": "main", "operation": "chat",
 		"otel_trace_id": "aa", "otel_span_id": "bb", "otel_parent_span_id": "cc",
@@ -32,7 +32,7 @@ func TestNativeColumns(t *testing.T) {
 	diff(t, "call", []row{{
 		"trace_id": anID, "created_at": int64(1700000000123),
 		"provider": "anthropic", "model": "claude", "input_text": "What?", "output_text": "That.",
-		"prompt_tokens": int64(11), "completion_tokens": int64(7), "total_tokens": int64(20),
+		"prompt_tokens": int64(11), "completion_tokens": int64(7), "total_tokens": int64(18),
 		"cost_usd": 0.0125, "cost_source": "reported", "latency_ms": int64(1500),
 		"status": "timeout", "error_type": "slow", "error_message": "too slow",
 		"session_id": "s1", "agent": "main", "operation": "chat",
@@ -160,23 +160,50 @@ func TestNativeRejected(t *testing.T) {
 	f("/v1/traces", `{"provider":"","model":"m"}`, "provider is required")
 	f("/v1/traces", `{"provider":"p","model":null}`, "model is required")
 	f("/v1/traces", `{"provider":["p"],"model":"m"}`, "provider is required")
-	f("/v1/traces", `{"provider":"p","model":"m","status":"fine"}`, `status "fine" is none of ok, error, timeout`)
-	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"7"}`, `trace_id "7" is not a UUID`)
-	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"0b9c2f0e6a1d4c579d0e2f6f3f0c8a11"}`, `trace_id "0b9c2f0e6a1d4c579d0e2f6f3f0c8a11" is not a UUID`)
-	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"{`+anID+`}"}`, `trace_id "{`+anID+`}" is not a UUID`)
-	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"`+anID[:35]+`g"}`, `trace_id "`+anID[:35]+`g" is not a UUID`)
+	f("/v1/traces", `{"provider":"p","model":"m","status":"fine"}`, "status is none of ok, error, timeout")
+	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"7"}`, "trace_id is not a UUID")
+	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"0b9c2f0e6a1d4c579d0e2f6f3f0c8a11"}`, "trace_id is not a UUID")
+	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"{`+anID+`}"}`, "trace_id is not a UUID")
+	f("/v1/traces", `{"provider":"p","model":"m","trace_id":"`+anID[:35]+`g"}`, "trace_id is not a UUID")
 	f("/v1/errors", `{}`, "error_type is required")
 	f("/v1/errors", `{"error_type":"e"}`, "message is required")
 	f("/v1/errors", `{"message":"x"}`, "error_type is required")
 	f("/v1/errors", `{"error_type":"e","message":{}}`, "message is required")
-	f("/v1/errors", `{"error_type":"e","message":"x","severity":"info"}`, `severity "info" is none of warning, error, critical`)
-	f("/v1/errors", `{"error_type":"e","message":"x","trace_id":"nope"}`, `trace_id "nope" is not a UUID`)
+	f("/v1/errors", `{"error_type":"e","message":"x","severity":"info"}`, "severity is none of warning, error, critical")
+	f("/v1/errors", `{"error_type":"e","message":"x","trace_id":"nope"}`, "trace_id is not a UUID")
+	f("/v1/events", `{}`, "name is required")
+	f("/v1/events", `{"name":""}`, "name is required")
+	f("/v1/events", `{"name":null,"metadata":{"name":"x"}}`, "name is required")
+	f("/v1/events", `{"name":["x"]}`, "name is required")
+	f("/v1/events", `{"name":"x","trace_id":"nope"}`, "trace_id is not a UUID")
+	f("/v1/events", `7`, "an event must be a JSON object")
 	f("/v1/traces", `"text"`, "an event must be a JSON object")
-	if n := len(s.rows("llm_traces")) + len(s.rows("error_events")); n != 0 {
-		t.Errorf("%d rows", n)
+	for _, table := range dataTables {
+		if n := len(s.rows(table)); n != 0 {
+			t.Errorf("%s has %d rows", table, n)
+		}
 	}
-	if refused := s.writer.Books().Refused; refused != 17 {
-		t.Errorf("%d are counted as refused, want 17", refused)
+	diff(t, "ledger", map[string]int64{
+		"llm_trace refused: invalid": 11, "error_event refused: invalid": 6, "custom_event refused: invalid": 6,
+	}, s.ledger())
+}
+
+// Whoever reads the answers, or a log of them, does not learn what was sent.
+func TestNativeRejectedTellsNothing(t *testing.T) {
+	s := newServer(t)
+	const secret = "sk-s3cr3t"
+	for path, members := range map[string][]string{
+		"/v1/traces": {`"provider":"p","model":"m","trace_id":"` + secret + `"`, `"provider":"p","model":"m","status":"` + secret + `"`, `"provider":"` + secret + `"`},
+		"/v1/errors": {`"error_type":"e","message":"x","trace_id":"` + secret + `"`, `"error_type":"e","message":"x","severity":"` + secret + `"`, `"error_type":"` + secret + `"`},
+		"/v1/events": {`"name":"n","trace_id":"` + secret + `"`, `"` + secret + `":"` + secret + `"`},
+	} {
+		for _, m := range members {
+			for _, body := range []string{"{" + m + "}", "[{" + m + "},7]", "{" + m + "}}", "{" + m + `,"x":` + secret} {
+				if w := s.post(400, path, jsonType, body); strings.Contains(w.Body.String(), secret) {
+					t.Errorf("%s to %s: %s", body, path, w.Body)
+				}
+			}
+		}
 	}
 }
 

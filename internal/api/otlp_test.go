@@ -83,7 +83,7 @@ func toProtobuf(t testing.TB, m proto.Message) string {
 	return string(b)
 }
 
-var dataTables = []string{"llm_traces", "spans", "error_events"}
+var dataTables = []string{"llm_traces", "spans", "error_events", "custom_events"}
 
 func (s *server) allRows() map[string][]row {
 	all := make(map[string][]row)

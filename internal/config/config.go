@@ -60,6 +60,12 @@ type Config struct {
 
 	MaxTextBytes Bytes `env:"OCT_MAX_TEXT_BYTES, default=16384" min:"256" help:"Longest input or output text kept of a call; a longer one is shortened."`
 
+	CaptureContent string `env:"OCT_CAPTURE_CONTENT, default=truncated" oneof:"truncated full off" help:"How much of what is said is kept: truncated shortens texts to OCT_MAX_TEXT_BYTES, full keeps them as long as a request may be, off keeps no prompts, answers and arguments of tools, and of an event's other details only numbers and what names something."`
+
+	Redact []string `env:"OCT_REDACT, default=secrets" accepts:"secrets, emails and cards, separated by commas, or off" help:"What is masked before it is stored: keys, tokens, passwords and other secrets unless it is off, e-mail addresses and numbers of payment cards only if they are named."`
+
+	PricesFile string `env:"OCT_PRICES_FILE" accepts:"the path of a readable file of at most 16 MiB" help:"Prices of models, in the form of docs/prices.md or as openclaw.json has them. They go before those that are built in."`
+
 	MaxBodyBytes Bytes `env:"OCT_MAX_BODY_BYTES, default=16777216" min:"1KiB" max:"64MiB" help:"Largest request body taken, measured after decompression."`
 
 	LogLevel slog.Level `env:"OCT_LOG_LEVEL, default=info" oneof:"debug info warn error" help:"Least severe level that is logged."`
@@ -105,6 +111,32 @@ func Load(environ []string) (*Config, []string, error) {
 		return nil, warnings, errors.Join(l.faults...)
 	}
 	return c, warnings, nil
+}
+
+// Redacts tells whether kind, one of OCT_REDACT's, is masked. Secrets are masked with
+// any of the others.
+func (c *Config) Redacts(kind string) bool {
+	return slices.Contains(c.Redact, kind) || kind == "secrets" && !slices.Contains(c.Redact, "off")
+}
+
+// Secrets returns the secrets among the settings, for a mask.
+func (c *Config) Secrets() []string {
+	var all []string
+	v := reflect.ValueOf(c).Elem()
+	for _, f := range fields() {
+		if s := v.FieldByIndex(f.Index); f.isSecret() && s.String() != "" {
+			all = append(all, s.String())
+		}
+	}
+	return append(all, c.PushEndpoint.secrets()...)
+}
+
+// MaxText returns how many bytes of a text are kept.
+func (c *Config) MaxText() int {
+	if c.CaptureContent == "full" {
+		return int(c.MaxBodyBytes)
+	}
+	return int(c.MaxTextBytes)
 }
 
 // ListenHosts returns the addresses to bind, ready for net.JoinHostPort. The
@@ -327,6 +359,13 @@ func (l *loader) validate(c *Config) {
 			c.AllowedHosts[i] = host
 		} else {
 			l.reject("OCT_ALLOWED_HOSTS", "contains "+quoted(name))
+		}
+	}
+	for i, kind := range c.Redact {
+		kind = strings.TrimSpace(kind)
+		c.Redact[i] = kind
+		if !slices.Contains([]string{"secrets", "emails", "cards", "off"}, kind) || kind == "off" && len(c.Redact) > 1 {
+			l.reject("OCT_REDACT", "contains "+quoted(kind))
 		}
 	}
 	if c.PushEndpoint != "" && !c.PushEndpoint.valid() {

@@ -54,6 +54,8 @@ func TestDefaults(t *testing.T) {
 		DBPath:          "/data/openclaw-trace.db",
 		Synchronous:     "normal",
 		MaxTextBytes:    16 << 10,
+		CaptureContent:  "truncated",
+		Redact:          []string{"secrets"},
 		MaxBodyBytes:    16 << 20,
 		LogLevel:        slog.LevelInfo,
 		ShutdownTimeout: 8 * time.Second,
@@ -83,6 +85,9 @@ func TestEverySettingGiven(t *testing.T) {
 		"OCT_DB_PATH=x.db",
 		"OCT_SYNCHRONOUS=full",
 		"OCT_MAX_TEXT_BYTES=256",
+		"OCT_CAPTURE_CONTENT=off",
+		"OCT_REDACT=emails, cards",
+		"OCT_PRICES_FILE=prices.json",
 		"OCT_MAX_BODY_BYTES=64 MiB",
 		"OCT_LOG_LEVEL=error",
 		"OCT_SHUTDOWN_TIMEOUT=1m30s",
@@ -100,6 +105,9 @@ func TestEverySettingGiven(t *testing.T) {
 		DBPath:          "x.db",
 		Synchronous:     "full",
 		MaxTextBytes:    256,
+		CaptureContent:  "off",
+		Redact:          []string{"emails", "cards"},
+		PricesFile:      "prices.json",
 		MaxBodyBytes:    64 << 20,
 		LogLevel:        slog.LevelError,
 		ShutdownTimeout: 90 * time.Second,
@@ -134,6 +142,38 @@ func TestBytes(t *testing.T) {
 	} {
 		if got := load(t, "OCT_MAX_TEXT_BYTES="+text).MaxTextBytes; got != want {
 			t.Errorf("%s: got %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestRedacts(t *testing.T) {
+	for environ, want := range map[string][3]bool{
+		"":                         {true, false, false},
+		"OCT_REDACT=emails":        {true, true, false},
+		"OCT_REDACT=cards,secrets": {true, false, true},
+		"OCT_REDACT=off":           {},
+	} {
+		c := load(t, environ)
+		if got := [...]bool{c.Redacts("secrets"), c.Redacts("emails"), c.Redacts("cards")}; got != want {
+			t.Errorf("%s: secrets, emails, cards: %v, want %v", environ, got, want)
+		}
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	got := load(t, "OCT_AUTH_TOKEN=a-token-of-ours", "OCT_PUSH_ENDPOINT=https://u:pass-word@collector.example/in?key=in-query#f").Secrets()
+	if want := []string{"a-token-of-ours", "pass-word", "in-query"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := load(t).Secrets(); len(got) != 0 {
+		t.Errorf("without settings: %q", got)
+	}
+}
+
+func TestMaxText(t *testing.T) {
+	for environ, want := range map[string]int{"": 16384, "OCT_CAPTURE_CONTENT=off": 16384, "OCT_CAPTURE_CONTENT=full": 16 << 20} {
+		if got := load(t, environ).MaxText(); got != want {
+			t.Errorf("%s: %d, want %d", environ, got, want)
 		}
 	}
 }
@@ -205,6 +245,11 @@ func TestFaults(t *testing.T) {
 	const body = "; accepted: a size from 1KiB to 64MiB, in bytes or with the suffix KiB, MiB or GiB."
 	f("OCT_MAX_BODY_BYTES=1023", `OCT_MAX_BODY_BYTES is "1023"`+body)
 	f("OCT_MAX_BODY_BYTES=67108865", `OCT_MAX_BODY_BYTES is "67108865"`+body)
+
+	f("OCT_CAPTURE_CONTENT=none", `OCT_CAPTURE_CONTENT is "none"; accepted: truncated, full or off.`)
+	const redact = "; accepted: secrets, emails and cards, separated by commas, or off."
+	f("OCT_REDACT=phones", `OCT_REDACT contains "phones"`+redact)
+	f("OCT_REDACT=secrets,off", `OCT_REDACT contains "off"`+redact)
 
 	f("OCT_LOG_LEVEL=warning", `OCT_LOG_LEVEL is "warning"; accepted: debug, info, warn or error.`)
 	f("OCT_LOG_LEVEL=INFO+2", `OCT_LOG_LEVEL is "INFO+2"; accepted: debug, info, warn or error.`)

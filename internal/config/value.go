@@ -77,6 +77,22 @@ func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 // LogValue implements slog.LogValuer and gives what String gives.
 func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
+// secrets returns what in the URL may be a credential, as it may appear elsewhere.
+func (u URL) secrets() []string {
+	p, err := url.Parse(string(u))
+	if err != nil {
+		return nil
+	}
+	var all []string
+	if password, ok := p.User.Password(); ok {
+		all = append(all, password)
+	}
+	for _, values := range p.Query() {
+		all = append(all, values...)
+	}
+	return all
+}
+
 func (u URL) valid() bool {
 	p, err := url.Parse(string(u))
 	if err != nil || p.Scheme != "http" && p.Scheme != "https" || p.Hostname() == "" {

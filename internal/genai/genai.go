@@ -75,18 +75,20 @@ func Traces(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 }
 
 // Logs maps an ExportLogsServiceRequest: records of WARN and above become error
-// events, the rest is counted.
+// events, those that hold content of a call custom events, the rest is counted.
 func Logs(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 	m := &Mapped{Batch: new(writer.Batch)}
 	r := takeReader(maxText)
 	defer r.release()
 	err := otlp.DecodeLogs(body, enc, func(l *otlp.LogRecord) {
-		severity := severityOf(l)
+		severity, event := severityOf(l), contentEvent(l)
 		switch {
+		case len(m.Batch.Errors)+len(m.Batch.Events) == MaxItems && (severity != "" || event != ""):
+			m.reject(writer.KindLog, tooMany)
+		case severity == "" && event != "":
+			r.event(m.Batch, l, event)
 		case severity == "":
 			m.Batch.Counts.Add(writer.Entry{Kind: writer.KindLog, Outcome: writer.Ignored, Reason: "below WARN"}, 1)
-		case len(m.Batch.Errors) == MaxItems:
-			m.reject(writer.KindLog, tooMany)
 		default:
 			r.log(m.Batch, l, severity)
 		}
@@ -112,14 +114,20 @@ func Metrics(body []byte, enc otlp.Encoding) (*Mapped, error) {
 // reader turns views into rows. It keeps its buffers from one item to the next, and
 // from one request to the next.
 type reader struct {
-	maxText int
-	slab    slab
-	meta    metadata
-	got     [fields]*otlp.Value
-	rank    [fields]uint8
-	means   []meaning // of the item's attributes, in their order
-	invalid []string  // keys whose number makes no sense
-	scratch []byte
+	maxText  int
+	slab     slab
+	meta     metadata
+	attrs    []otlp.KeyValue // of the item, and those of its events that stand in for others
+	at       [fields]uint16  // where in attrs each field is, from 1; 0 if it is not there
+	rank     [fields]uint8
+	means    []meaning // of the item's attributes, in their order
+	invalid  []string  // keys whose number makes no sense
+	hasRoles bool      // of messages spread over attributes
+	op       *string   // what a span does
+	uncached *int64    // input tokens without cached ones
+	hourly   *int64    // of the tokens written to a cache, those that stay for an hour
+	mended   bool      // the item's times were in the wrong unit
+	scratch  []byte
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
@@ -127,6 +135,7 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 func takeReader(maxText int) *reader {
 	r := readers.Get().(*reader)
 	r.maxText = maxText
+	r.meta.limit = max(maxMetadata, maxText)
 	return r
 }
 
@@ -140,25 +149,35 @@ func (r *reader) release() {
 
 // collect notes for each field the attribute that says it best.
 func (r *reader) collect(attrs []otlp.KeyValue) (isCall bool) {
-	r.got = [fields]*otlp.Value{}
+	r.attrs = attrs
+	r.at = [fields]uint16{}
 	r.means = r.means[:0]
 	r.invalid = r.invalid[:0]
+	r.mended, r.hasRoles = false, false
 	for i := range attrs {
 		key := attrs[i].Key
-		mean, ok := meanings[key]
+		mean, ok := meaningOf(key)
 		r.means = append(r.means, mean)
 		isCall = isCall || strings.HasPrefix(key, callPrefix)
-		if ok && (r.got[mean.field] == nil || mean.rank <= r.rank[mean.field]) {
-			r.got[mean.field] = &attrs[i].Value
-			r.rank[mean.field] = mean.rank
+		r.hasRoles = r.hasRoles || key == "gen_ai.prompt.0.role"
+		if ok && (r.at[mean.field] == 0 || mean.rank <= r.rank[mean.field]) {
+			r.at[mean.field], r.rank[mean.field] = uint16(i+1), mean.rank
 		}
 	}
 	return isCall
 }
 
+// got returns the value of the attribute that says a field best, or nil.
+func (r *reader) got(f field) *otlp.Value {
+	if i := r.at[f]; i > 0 {
+		return &r.attrs[i-1].Value
+	}
+	return nil
+}
+
 // text returns a field as plain text: a string as it is, anything else as JSON.
 func (r *reader) text(f field) (string, bool) {
-	v := r.got[f]
+	v := r.got(f)
 	if v == nil || v.Kind == otlp.Empty {
 		return "", false
 	}
@@ -180,7 +199,7 @@ func (r *reader) textPtr(f field) *string {
 // count returns a field that counts something: a whole number up to MaxCount, also if
 // sent as double or as decimal text. Anything else is no number and is noted.
 func (r *reader) count(f field) *int64 {
-	v := r.got[f]
+	v := r.got(f)
 	if v == nil {
 		return nil
 	}
@@ -206,9 +225,19 @@ func (r *reader) count(f field) *int64 {
 	return r.slab.int(n)
 }
 
+// millis returns a field that measures time, in units of which a millisecond has
+// perMS, as whole milliseconds.
+func (r *reader) millis(f field, perMS float64) *int64 {
+	v := r.amount(f, writer.MaxCount*perMS)
+	if v == nil {
+		return nil
+	}
+	return r.slab.int(int64(*v / perMS))
+}
+
 // amount returns a field that measures something: a number from 0 to limit.
 func (r *reader) amount(f field, limit float64) *float64 {
-	v := r.got[f]
+	v := r.got(f)
 	if v == nil {
 		return nil
 	}
@@ -232,8 +261,11 @@ func (r *reader) amount(f field, limit float64) *float64 {
 	return &a
 }
 
-// key returns the attribute that a field was taken from.
+// key returns the attribute that a field was taken from, or "" if there is none.
 func (r *reader) key(f field) string {
+	if r.got(f) == nil {
+		return ""
+	}
 	for _, d := range dialect {
 		if d.field == f {
 			return d.keys[r.rank[f]]
@@ -249,11 +281,8 @@ type ids struct {
 }
 
 func (r *reader) spanIDs(s *otlp.Span) ids {
-	h := sha256.New()
-	h.Write(s.TraceID[:])
-	h.Write(s.SpanID[:])
 	var buf [36 + 32 + 16 + 16]byte
-	putUUID(buf[:36], s.StartNano, h.Sum(r.scratch[:0]))
+	putSpanUUID(buf[:36], s.TraceID, s.SpanID, millis(s.StartNano))
 	hex.Encode(buf[36:], s.TraceID[:])
 	hex.Encode(buf[68:], s.SpanID[:])
 	hex.Encode(buf[84:], s.ParentSpanID[:])
@@ -265,12 +294,27 @@ func (r *reader) spanIDs(s *otlp.Span) ids {
 	return id
 }
 
+// SpanUUID returns the identity of a span that starts at startMS, in Unix ms.
+func SpanUUID(trace otlp.TraceID, span otlp.SpanID, startMS int64) string {
+	var id [36]byte
+	putSpanUUID(id[:], trace, span, startMS)
+	return string(id[:])
+}
+
+func putSpanUUID(dst []byte, trace otlp.TraceID, span otlp.SpanID, startMS int64) {
+	var both [24]byte
+	copy(both[:], trace[:])
+	copy(both[16:], span[:])
+	hash := sha256.Sum256(both[:])
+	putUUID(dst, startMS, hash[:])
+}
+
 // putUUID writes to dst, of 36 bytes, a UUID version 8 (RFC 9562, section 5.8) of 48
 // bits of Unix ms and 74 bits of hash. A span sent again is found by it, and spans
 // close in time are close in the index.
-func putUUID(dst []byte, nano uint64, hash []byte) {
+func putUUID(dst []byte, ms int64, hash []byte) {
 	var u uuid.UUID
-	binary.BigEndian.PutUint64(u[:], nano/1e6<<16)
+	binary.BigEndian.PutUint64(u[:], uint64(ms)<<16)
 	copy(u[6:], hash)
 	u[6] = u[6]&0x0f | 0x80
 	u[8] = u[8]&0x3f | 0x80
@@ -280,6 +324,43 @@ func putUUID(dst []byte, nano uint64, hash []byte) {
 
 // millis turns Unix nanoseconds into milliseconds; 0, unknown, stays 0.
 func millis(nano uint64) int64 { return int64(nano / 1e6) }
+
+// TimeUnit returns how many nanoseconds the unit has in which t is a Unix time between
+// 2001 and 2286, or 0 if there is none. Seconds, milliseconds, microseconds and
+// nanoseconds of those years are apart by their size, so that an emitter's confusion of
+// them can be told and mended.
+func TimeUnit(t uint64) uint64 {
+	for unit := uint64(1e9); unit > 0; unit /= 1000 {
+		if since := 1e18 / unit; since <= t && t/10 < since {
+			return unit
+		}
+	}
+	return 0
+}
+
+const timeUnitMended = "openclaw_trace.time_unit_mended"
+
+// countRepairs counts what was put right, or left out, of the item just mapped.
+func (r *reader) countRepairs(b *writer.Batch, kind string) {
+	add := func(reason string, n int64) {
+		b.Counts.Add(writer.Entry{Kind: kind, Outcome: writer.Repaired, Reason: reason}, n)
+	}
+	add("number", int64(len(r.invalid)))
+	add("attributes over a limit", r.meta.dropped)
+	if r.mended {
+		add("time unit", 1)
+	}
+}
+
+// mendTimes brings times that are not in nanoseconds, as OTLP has them, into those.
+func (r *reader) mendTimes(times ...*uint64) {
+	for _, t := range times {
+		if unit := TimeUnit(*t); unit > 1 {
+			*t *= unit
+			r.mended = true
+		}
+	}
+}
 
 // duration returns the whole milliseconds between two times, or nil if unknown.
 func (r *reader) duration(start, end uint64) *int64 {

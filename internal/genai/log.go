@@ -1,6 +1,7 @@
 package genai
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -40,12 +41,9 @@ func severityOf(l *otlp.LogRecord) string {
 // log adds a record to the batch as an error event. Its trace and span ids go into
 // the metadata only: those that OpenClaw puts on logs match none of its spans.
 func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
-	nano := l.TimeNano
-	if nano == 0 {
-		nano = l.ObservedTimeNano
-	}
+	at := r.timeOf(l)
 	e := db.InsertErrorEventParams{
-		TraceID: r.logID(l, nano), CreatedAt: millis(nano), Severity: severity, ErrorType: "log",
+		TraceID: r.logID(l, at), CreatedAt: at, Severity: severity, ErrorType: "log",
 	}
 	var event, reason string
 	var stack *string
@@ -104,6 +102,65 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 	if l.EventName != "" {
 		r.meta.text("log.event_name", l.EventName)
 	}
+	r.logOrigin(l)
+	e.Metadata = r.meta.string(&r.slab)
+	b.Errors = append(b.Errors, e)
+	r.countRepairs(b, writer.KindError)
+}
+
+// contentEvent returns the name of a record that holds content of a call, or "".
+// GenAI conventions up to v1.36 send it so, since v1.37 as
+// gen_ai.client.inference.operation.details.
+func contentEvent(l *otlp.LogRecord) string {
+	name := l.EventName
+	if name == "" { // before event names were a field of their own
+		for i := range l.Attrs {
+			if l.Attrs[i].Key == "event.name" {
+				name = l.Attrs[i].Value.Str
+			}
+		}
+	}
+	if isContentEvent(name) {
+		return name
+	}
+	return ""
+}
+
+// event adds a record that is an event of an agent to the batch as a custom event,
+// with the ids of the call that it belongs to.
+func (r *reader) event(b *writer.Batch, l *otlp.LogRecord, name string) {
+	r.collect(l.Attrs)
+	at := r.timeOf(l)
+	e := db.InsertCustomEventParams{TraceID: r.logID(l, at), CreatedAt: at, Name: name, SessionID: r.textPtr(session)}
+	r.meta.reset()
+	r.meta.dropped = int64(l.DroppedAttrs)
+	for i := range l.Attrs {
+		kv := &l.Attrs[i]
+		if kv.Key != "event.name" && (r.means[i].field != session || r.got(session) != &kv.Value) {
+			r.meta.value(kv.Key, &kv.Value, r.maxText)
+		}
+	}
+	if l.Body.Kind != otlp.Empty {
+		r.meta.value("log.body", &l.Body, r.maxText)
+	}
+	r.logOrigin(l)
+	e.Metadata = r.meta.string(&r.slab)
+	b.Events = append(b.Events, e)
+	r.countRepairs(b, writer.KindEvent)
+}
+
+// timeOf returns when a record was made, in Unix ms.
+func (r *reader) timeOf(l *otlp.LogRecord) int64 {
+	r.mended = false
+	nano := l.TimeNano
+	if nano == 0 {
+		nano = l.ObservedTimeNano
+	}
+	r.mendTimes(&nano)
+	return millis(nano)
+}
+
+func (r *reader) logOrigin(l *otlp.LogRecord) {
 	if l.TraceID != (otlp.TraceID{}) {
 		r.meta.text("log.trace_id", hex.EncodeToString(l.TraceID[:]))
 	}
@@ -111,13 +168,14 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 		r.meta.text("log.span_id", hex.EncodeToString(l.SpanID[:]))
 	}
 	r.meta.origin(l.Origin, r.maxText)
-	e.Metadata = r.meta.string(&r.slab)
-	b.Errors = append(b.Errors, e)
+	if r.mended {
+		r.meta.flag(timeUnitMended)
+	}
 }
 
 // logID derives a record's identity from everything that tells it from another, as
 // records have no id of their own.
-func (r *reader) logID(l *otlp.LogRecord, nano uint64) string {
+func (r *reader) logID(l *otlp.LogRecord, at int64) string {
 	h := sha256.New()
 	write := func(b []byte) {
 		var size [8]byte
@@ -126,7 +184,7 @@ func (r *reader) logID(l *otlp.LogRecord, nano uint64) string {
 		h.Write(b)
 	}
 	var number [16]byte
-	binary.BigEndian.PutUint64(number[:], nano)
+	binary.BigEndian.PutUint64(number[:], cmp.Or(l.TimeNano, l.ObservedTimeNano))
 	binary.BigEndian.PutUint32(number[8:], uint32(l.SeverityNumber))
 	write(number[:])
 	write([]byte(l.SeverityText))
@@ -143,6 +201,6 @@ func (r *reader) logID(l *otlp.LogRecord, nano uint64) string {
 		write([]byte(a))
 	}
 	var id [36]byte
-	putUUID(id[:], nano, h.Sum(nil))
+	putUUID(id[:], at, h.Sum(nil))
 	return string(id[:])
 }

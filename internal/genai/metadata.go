@@ -1,6 +1,7 @@
 package genai
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kon-rad/openclaw-trace/internal/otlp"
@@ -8,12 +9,13 @@ import (
 )
 
 // maxMetadata is the size in bytes above which a row's metadata takes no further
-// attributes.
+// attributes, unless texts may be longer.
 const maxMetadata = 64 << 10
 
 // metadata builds a row's JSON object in a buffer that is kept for the next row.
 type metadata struct {
 	buf     []byte
+	limit   int   // of buf
 	dropped int64 // attributes that did not fit
 }
 
@@ -30,18 +32,18 @@ func (m *metadata) key(key string) {
 	m.buf = append(m.buf, ':')
 }
 
-// value adds an attribute. A text is cut to maxText bytes; anything else longer than
-// that does not fit.
+// value adds an attribute. A text is cut to maxText bytes by the writer, once it has
+// masked it; anything else longer than that does not fit.
 func (m *metadata) value(key string, v *otlp.Value, maxText int) {
 	if v.Kind == otlp.String {
-		m.text(key, writer.Cut(v.Str, maxText))
+		m.text(key, writer.Cut(v.Str, maxText+writer.MaskMargin))
 		return
 	}
 	start := len(m.buf)
 	m.key(key)
 	value := len(m.buf)
 	m.buf = otlp.AppendJSON(m.buf, v)
-	if len(m.buf)-value > maxText || len(m.buf) > maxMetadata {
+	if len(m.buf)-value > maxText || len(m.buf) > m.limit {
 		m.buf = m.buf[:start]
 		m.dropped++
 	}
@@ -51,7 +53,7 @@ func (m *metadata) text(key, s string) {
 	start := len(m.buf)
 	m.key(key)
 	m.buf = otlp.AppendJSONString(m.buf, s)
-	if len(m.buf) > maxMetadata {
+	if len(m.buf) > m.limit {
 		m.buf = m.buf[:start]
 		m.dropped++
 	}
@@ -62,15 +64,24 @@ func (m *metadata) int(key string, n int64) {
 	m.buf = strconv.AppendInt(m.buf, n, 10)
 }
 
-// events adds a span's events, those that fit.
-func (m *metadata) events(events []otlp.Event, maxText int) {
-	if len(events) == 0 {
+func (m *metadata) flag(key string) {
+	m.key(key)
+	m.buf = append(m.buf, "true"...)
+}
+
+// events adds a span's events, those that fit, but for the ones that stand in columns.
+func (m *metadata) events(events []otlp.Event, inColumns func(name string) bool, maxText int) {
+	leave := func(e otlp.Event) bool { return inColumns != nil && inColumns(e.Name) }
+	if len(events) == 0 || !slices.ContainsFunc(events, func(e otlp.Event) bool { return !leave(e) }) {
 		return
 	}
 	m.key("span.events")
 	m.buf = append(m.buf, '[')
 	for i := range events {
 		e := &events[i]
+		if leave(*e) {
+			continue
+		}
 		start := len(m.buf)
 		if m.buf[start-1] != '[' {
 			m.buf = append(m.buf, ',')
@@ -86,7 +97,7 @@ func (m *metadata) events(events []otlp.Event, maxText int) {
 			m.buf = otlp.AppendJSON(m.buf, &e.Attrs[j].Value)
 		}
 		m.buf = append(m.buf, '}')
-		if len(m.buf)-start > maxText || len(m.buf) > maxMetadata {
+		if len(m.buf)-start > maxText || len(m.buf) > m.limit {
 			m.buf = m.buf[:start]
 			m.dropped++
 		}

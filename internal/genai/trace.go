@@ -15,81 +15,102 @@ import (
 // span adds s to the batch as what it is.
 func (r *reader) span(b *writer.Batch, s *otlp.Span) {
 	isCall := r.collect(s.Attrs) || s.Name == callSpan
+	r.mendTimes(&s.StartNano, &s.EndNano)
+	r.op = r.operation()
 	if !isCall {
-		op, _ := r.text(operation)
-		isCall = inference[op] && !wrappers[s.Name]
+		isCall = r.op != nil && inference[*r.op] && !wrappers[s.Name] && !(*r.op == "embeddings" && r.wrapsEmbeddings(s))
 	}
 	r.meta.reset()
 	r.meta.dropped = int64(s.DroppedAttrs)
 	kind := writer.KindSpan
 	if isCall {
 		kind = writer.KindCall
-		b.Calls = append(b.Calls, r.call(s))
+		b.Calls = append(b.Calls, db.InsertLLMTraceParams{})
+		r.call(s, &b.Calls[len(b.Calls)-1])
 	} else {
 		b.Spans = append(b.Spans, r.other(s))
 	}
-	if len(r.invalid) > 0 {
-		b.Counts.Add(writer.Entry{Kind: kind, Outcome: writer.Repaired, Reason: "number"}, int64(len(r.invalid)))
+	r.countRepairs(b, kind)
+}
+
+// operation returns what the span does, in the conventions' words if they have one.
+func (r *reader) operation() *string {
+	said := r.textPtr(operation)
+	if said == nil {
+		return nil
 	}
+	standard := operations[strings.ToLower(*said)]
+	if standard == "text_completion" && r.key(operation) == "llm.request.type" && r.hasRoles {
+		standard = "chat" // OpenLLMetry's name for Anthropic's Messages API too
+	}
+	if standard != "" && standard != *said {
+		return r.slab.string(standard)
+	}
+	return said
+}
+
+// wrapsEmbeddings tells the outer of two spans of the AI SDK 7, which say the same but
+// for the tokens, from the one that is the request.
+func (r *reader) wrapsEmbeddings(s *otlp.Span) bool {
+	return s.ScopeName == "gen_ai" && r.got(inputTokens) == nil && s.StatusCode != otlp.StatusError
 }
 
 // call maps the span of an LLM call.
-func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
+func (r *reader) call(s *otlp.Span, c *db.InsertLLMTraceParams) {
 	id := r.spanIDs(s)
-	c := db.InsertLLMTraceParams{
+	*c = db.InsertLLMTraceParams{
 		TraceID: id.uuid, CreatedAt: millis(s.StartNano), LatencyMS: r.duration(s.StartNano, s.EndNano),
 		OTELTraceID: r.slab.string(id.trace), OTELSpanID: r.slab.string(id.span), OTELParentSpanID: id.parent,
 		Provider: "unknown", Model: "unknown",
-		SessionID: r.textPtr(session), Agent: r.textPtr(agent), Operation: r.textPtr(operation),
-		InputText: r.textPtr(input), OutputText: r.textPtr(output),
-		PromptTokens: r.count(inputTokens), CompletionTokens: r.count(outputTokens),
-		CacheReadTokens: r.count(cacheRead), CacheWriteTokens: r.count(cacheWrite), ReasoningTokens: r.count(reasoning),
-		TtftMS: r.count(ttftMS), CostUSD: r.amount(cost, writer.MaxCostUSD),
+		SessionID: r.textPtr(session), Agent: r.textPtr(agent), Operation: r.op,
 	}
-	if p, _ := r.text(provider); p != "" {
-		c.Provider = p
+	said, _ := r.text(provider)
+	if said != "" {
+		c.Provider = Provider(said)
 	}
 	for _, f := range [...]field{responseModel, requestModel} {
 		if m, _ := r.text(f); m != "" {
 			c.Model = m
 		}
 	}
-	if c.PromptTokens == nil {
-		if n := r.count(uncachedInput); n != nil {
-			c.PromptTokens = r.slab.int(*n + value(c.CacheReadTokens) + value(c.CacheWriteTokens))
-		}
-	}
-	if c.TtftMS == nil {
-		if seconds := r.amount(ttftSeconds, writer.MaxCount/1000); seconds != nil {
-			c.TtftMS = r.slab.int(int64(*seconds * 1000))
-		}
-	}
-
+	r.tokens(c, s)
+	c.TtftMS = r.firstToken(s)
 	detail := r.openclawDetail()
-	if c.OutputText == nil && s.StatusCode != otlp.StatusError {
-		c.OutputText = r.textPtr(openclawOutput)
-	}
-	if c.CostUSD == nil {
-		c.CostUSD = detail.cost
-	}
+	r.texts(c, s)
+	r.cost(c, &detail)
 	r.outcomeOf(s, detail, &c.Status, &c.ErrorType, &c.ErrorMessage)
 	if c.Status != "ok" && value(c.PromptTokens) == 0 && value(c.CompletionTokens) == 0 &&
-		value(c.CacheReadTokens) == 0 && value(c.CacheWriteTokens) == 0 && value(c.ReasoningTokens) == 0 {
+		value(c.CacheReadTokens) == 0 && value(c.CacheWriteTokens) == 0 && value(c.ReasoningTokens) == 0 && value(c.TotalTokens) == 0 {
 		// A call that failed before its usage was known reports zeros.
-		c.PromptTokens, c.CompletionTokens, c.ReasoningTokens = nil, nil, nil
+		c.PromptTokens, c.CompletionTokens, c.ReasoningTokens, c.TotalTokens = nil, nil, nil, nil
 		c.CacheReadTokens, c.CacheWriteTokens = nil, nil
 		if value(c.CostUSD) == 0 {
 			c.CostUSD = nil
 		}
 	}
 	if c.CostUSD != nil {
-		c.CostSource = r.slab.string("reported")
+		c.CostSource = r.slab.string(writer.Reported)
 	}
 
 	r.describe(s, c.Operation, c.Model, func(m meaning) bool {
 		// What differs from the column it lost to is kept: it may matter.
-		return m.field < lastColumn || m.field == openclawOutput || m.field == toolDefinitions || m.field == duplicate
+		switch m.field {
+		case instructions, toolCalls, openclawOutput, toolDefinitions, duplicate:
+			return true
+		}
+		return m.field < lastColumn
 	})
+	r.meta.events(s.Events, isContentEvent, r.maxText)
+	r.closing(s)
+	if said != c.Provider && said != "" {
+		r.meta.text(ProviderKey, writer.Cut(said, r.maxText))
+	}
+	if m, _ := r.text(responseModel); m != "" && m != c.Model {
+		r.meta.text(writer.ResponseModelKey, writer.Cut(m, r.maxText))
+	}
+	if r.hourly != nil {
+		r.meta.int(writer.CacheWrite1hKey, *r.hourly)
+	}
 	for _, f := range [...]struct{ key, text string }{
 		{"openclaw.stopReason", detail.stopReason}, {"openclaw.responseId", detail.responseID}, {"openclaw.errorBody", detail.errorBody},
 	} {
@@ -103,7 +124,6 @@ func (r *reader) call(s *otlp.Span) db.InsertLLMTraceParams {
 		r.meta.int("openclaw_trace.tool_definitions_bytes", int64(len(defs)))
 	}
 	c.Metadata = r.meta.string(&r.slab)
-	return c
 }
 
 // other maps a span that is not an LLM call.
@@ -111,7 +131,7 @@ func (r *reader) other(s *otlp.Span) db.InsertSpanParams {
 	id := r.spanIDs(s)
 	row := db.InsertSpanParams{
 		TraceID: id.uuid, CreatedAt: millis(s.StartNano), DurationMS: r.duration(s.StartNano, s.EndNano),
-		Name: s.Name, Operation: r.textPtr(operation), SessionID: r.textPtr(session), Agent: r.textPtr(agent),
+		Name: s.Name, Operation: r.op, SessionID: r.textPtr(session), Agent: r.textPtr(agent),
 		OTELTraceID: id.trace, OTELSpanID: id.span, OTELParentSpanID: id.parent,
 	}
 	if row.Name == "" {
@@ -122,6 +142,8 @@ func (r *reader) other(s *otlp.Span) db.InsertSpanParams {
 	r.describe(s, nil, row.Name, func(m meaning) bool {
 		return m.field == operation || m.field == session || m.field == agent || m.field == duplicate
 	})
+	r.meta.events(s.Events, nil, r.maxText)
+	r.closing(s)
 	row.Metadata = r.meta.string(&r.slab)
 	return row
 }
@@ -139,12 +161,12 @@ func (r *reader) describe(s *otlp.Span, operation *string, name string, leave fu
 	for i := range s.Attrs {
 		kv, m := &s.Attrs[i], r.means[i]
 		if m.field != unknown && leave(m) {
-			winner := r.got[m.field]
+			winner := r.got(m.field)
 			if winner == &kv.Value || m.field > lastColumn || m.field == input || m.field == output || same(winner, &kv.Value) {
 				continue
 			}
 		}
-		if m.field == responseModel && kv.Value.Str == name {
+		if m.field == responseModel && kv.Value.Kind == otlp.String && r.at[m.field] == uint16(i+1) {
 			continue
 		}
 		r.meta.value(kv.Key, &kv.Value, r.maxText)
@@ -158,10 +180,36 @@ func (r *reader) describe(s *otlp.Span, operation *string, name string, leave fu
 	if s.Kind > kindInternal && (operation == nil || s.Kind != kindClient) {
 		r.meta.int("span.kind", int64(s.Kind))
 	}
-	r.meta.events(s.Events, r.maxText)
+}
+
+// closing adds what every row says at its end.
+func (r *reader) closing(s *otlp.Span) {
 	r.meta.origin(s.Origin, r.maxText)
 	if len(r.invalid) > 0 {
 		r.meta.text("openclaw_trace.invalid", strings.Join(r.invalid, " "))
+	}
+	if r.mended {
+		r.meta.flag(timeUnitMended)
+	}
+}
+
+// texts reads what was asked and answered.
+func (r *reader) texts(c *db.InsertLLMTraceParams, s *otlp.Span) {
+	r.collectEvents(s.Events)
+	if c.InputText = r.content(input, s); c.InputText == nil {
+		c.InputText = r.eventMessages(s.Events, input)
+	}
+	c.InputText = r.withInstructions(c.InputText)
+	switch r.key(output) {
+	case "ai.response.text", "ai.response.object", "":
+		if c.OutputText = r.aiOutput(); c.OutputText == nil {
+			c.OutputText = r.eventMessages(s.Events, output)
+		}
+	default:
+		c.OutputText = r.content(output, s)
+	}
+	if c.OutputText == nil && s.StatusCode != otlp.StatusError {
+		c.OutputText = r.content(openclawOutput, s)
 	}
 }
 
@@ -201,6 +249,9 @@ func (r *reader) outcomeOf(s *otlp.Span, d detail, status *string, errorTypeCol,
 	}
 	if class == "Error" { // JavaScript's base class says nothing
 		class = ""
+	}
+	if exception.class == "Error" {
+		exception.class = ""
 	}
 	if d.errorCode == "***" { // masked by OpenClaw
 		d.errorCode = ""
@@ -252,11 +303,11 @@ type detail struct {
 // openclawDetail reads the last message of openclaw.content.output_messages. A text
 // that OpenClaw cut short is no JSON any more; then it says what came before the cut.
 func (r *reader) openclawDetail() (d detail) {
-	v := r.got[openclawOutput]
+	v := r.got(openclawOutput)
 	if v == nil || v.Kind != otlp.String {
 		return d
 	}
-	dec := jsontext.NewDecoder(strings.NewReader(v.Str), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(strings.NewReader(v.Str), lenient...)
 	var path [3]string // names on the way down, of the message's own members and of usage.cost
 	for {
 		depth := dec.StackDepth()

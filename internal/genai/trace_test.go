@@ -170,7 +170,7 @@ func TestCallNumbers(t *testing.T) {
 		t.Helper()
 		for key, column := range map[string]string{
 			"gen_ai.usage.input_tokens": "PromptTokens", "gen_ai.usage.completion_tokens": "CompletionTokens",
-			"openclaw.model_call.usage.reasoning_output_tokens": "ReasoningTokens", "openclaw.model_call.time_to_first_byte_ms": "TtftMS",
+			"openclaw.model_call.usage.reasoning_output_tokens": "ReasoningTokens",
 		} {
 			got := call(t, span("openclaw.model.call", attrs{key: sent, "z": 1}))
 			meta := got["Metadata"].(map[string]any)
@@ -205,6 +205,8 @@ func TestCallNumbers(t *testing.T) {
 	for _, bad := range []any{-0.1, math.NaN(), math.Inf(1), 1e300, "free", "NaN", "Inf", "", false} {
 		g("gen_ai.usage.cost", "CostUSD", bad, nil)
 	}
+	g("ai.response.msToFirstChunk", "TtftMS", 320.75, 320.0)
+	g("openclaw.model_call.time_to_first_byte_ms", "TtftMS", -1, nil)
 	g("gen_ai.response.time_to_first_chunk", "TtftMS", 1e300, nil)
 	g("gen_ai.response.time_to_first_chunk", "TtftMS", -1.0, nil)
 
@@ -280,7 +282,8 @@ func keys(a attrs) (list []string) {
 }
 
 // A call that failed before its usage was known has none; one that failed after it
-// keeps what was paid for.
+// keeps what was paid for. OpenClaw's cost of 0 for tokens is that of a model whose
+// price it does not know.
 func TestFailedUsage(t *testing.T) {
 	zeros := attrs{
 		"gen_ai.usage.input_tokens": 0, "gen_ai.usage.output_tokens": 0, "gen_ai.usage.cache_read.input_tokens": 0,
@@ -310,7 +313,7 @@ func TestFailedUsage(t *testing.T) {
 	}
 	zeros["gen_ai.usage.output_tokens"] = 3
 	got = call(t, span("openclaw.model.call", zeros, failed))
-	if got["PromptTokens"] != 0.0 || got["CompletionTokens"] != 3.0 || got["CostUSD"] != 0.0 || got["CostSource"] != "reported" {
+	if got["PromptTokens"] != 0.0 || got["CompletionTokens"] != 3.0 || got["CostUSD"] != nil {
 		t.Errorf("failed half-way: %v, %v, %v", got["PromptTokens"], got["CompletionTokens"], got["CostUSD"])
 	}
 }
@@ -389,7 +392,7 @@ func TestSpanMetadata(t *testing.T) {
 	diff(t, "metadata", map[string]any{
 		"openclaw.provider": "b", "openclaw.model_call.usage.prompt_tokens": 6.0,
 		"bool": true, "int": -7.0, "double": 1.5, "nan": "NaN", "list": []any{1.0, "x"}, "map": map[string]any{"k": "v"}, "none": nil,
-		"text":        strings.Repeat("é", maxText/2),
+		"text":        strings.Repeat("é", maxText), // the writer cuts it
 		"span.name":   "openclaw.model.call",
 		"span.events": []any{map[string]any{"name": "first", "time": 1700000000200.0, "k": 1.0}, map[string]any{"name": "last", "time": 0.0}},
 		"host.name":   "box", "service.name": "agent",

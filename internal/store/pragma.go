@@ -33,7 +33,7 @@ type setting struct{ name, value string }
 // does it by itself, nobody hears of a failed sync.
 func writerSettings(synchronous string) []setting {
 	return []setting{
-		{"busy_timeout", "10000"},
+		{"busy_timeout", busyTimeout},
 		{"journal_mode", "wal"},
 		{"synchronous", map[string]string{"normal": "1", "full": "2"}[synchronous]},
 		{"foreign_keys", "1"},
@@ -51,6 +51,8 @@ var readerSettings = []setting{
 	{"cache_size", "-1000"},
 	{"query_only", "1"},
 }
+
+const busyTimeout = "10000" // ms, of the writer
 
 const createPragmas = `PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = %d;`
 
@@ -118,6 +120,16 @@ func verify(ctx context.Context, q queryer, settings []setting) (map[string]stri
 
 func setSynchronous(ctx context.Context, c *sql.Conn, mode string) error {
 	_, err := c.ExecContext(ctx, "PRAGMA synchronous = "+mode)
+	return err
+}
+
+func setSecureDelete(ctx context.Context, c *sql.Conn, mode string) error {
+	_, err := c.ExecContext(ctx, "PRAGMA secure_delete = "+mode)
+	return err
+}
+
+func setBusyTimeout(ctx context.Context, c *sql.Conn) error {
+	_, err := c.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout)
 	return err
 }
 

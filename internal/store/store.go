@@ -256,6 +256,28 @@ func (s *Store) SyncTx(f func(*db.Queries) error) error {
 	return errors.Join(err, setSynchronous(ctx, s.conn.Conn, "normal"))
 }
 
+// SecureTx is Tx, and what it deletes or replaces is overwritten in the database, once
+// the log has been copied there.
+func (s *Store) SecureTx(f func(*db.Queries) error) error {
+	ctx := context.Background()
+	if err := setSecureDelete(ctx, s.conn.Conn, "ON"); err != nil {
+		return fmt.Errorf("secure delete: %w", err)
+	}
+	err := s.Tx(f)
+	return errors.Join(err, setSecureDelete(ctx, s.conn.Conn, "OFF"))
+}
+
+// EmptyLog copies the whole log into the database and makes it empty, so that nothing
+// is left there of rows that were replaced. A reader may hold that back.
+func (s *Store) EmptyLog() error {
+	ctx := context.Background()
+	held, err := truncateWAL(ctx, s.conn.Conn)
+	if err == nil && held {
+		s.opts.Log.Warn("the log of the database was not emptied, because another program reads it")
+	}
+	return errors.Join(err, setBusyTimeout(ctx, s.conn.Conn))
+}
+
 // Check returns ErrReplaced when the path no longer leads to the open file, or to
 // one that was cut short. SQLite notices neither: it goes on writing to a file that
 // has no name any more. Call it between a commit and its answer.

@@ -18,7 +18,7 @@ const (
 	MaxCostUSD = 10_000
 )
 
-// maxName is the limit in bytes of what is not free text: provider, model, types, ids.
+// maxName is the limit in bytes of what is not free text: provider, model, types, names, ids.
 const maxName = 256
 
 // A Batch is what one request stores. The caller fills in rows as far as it knows
@@ -29,15 +29,19 @@ const maxName = 256
 //     and the original is kept in the metadata;
 //   - TotalTokens becomes the sum of prompt and completion when it is nil;
 //   - invalid UTF-8 and NUL become U+FFFD;
+//   - secrets in any text are masked, and counted by the rule that found them;
 //   - long texts are shortened: input, output, messages and stack traces to
 //     MaxTextBytes, names to 256 bytes; the metadata says how long a call's input
-//     and output were.
+//     and output were;
+//   - counts of tokens are made parts of each other (see tokens), and a cost that
+//     was not reported is computed if a price is known.
 //
 // Metadata, where there is any, must be a JSON object.
 type Batch struct {
 	Calls  []db.InsertLLMTraceParams
 	Errors []db.InsertErrorEventParams
 	Spans  []db.InsertSpanParams
+	Events []db.InsertCustomEventParams
 	Counts Counts // for the ledger, in the same transaction
 
 	// Deadline is when Submit gives up. Zero is MaxWait from its call.
@@ -49,7 +53,7 @@ type Batch struct {
 // Empty tells whether b has no rows. It may have counts.
 func (b *Batch) Empty() bool { return b.rows() == 0 }
 
-func (b *Batch) rows() int { return len(b.Calls) + len(b.Errors) + len(b.Spans) }
+func (b *Batch) rows() int { return len(b.Calls) + len(b.Errors) + len(b.Spans) + len(b.Events) }
 
 // Refusal returns the counts of b's rows when none of them was stored.
 func (b *Batch) Refusal(reason string) *Counts {
@@ -57,6 +61,7 @@ func (b *Batch) Refusal(reason string) *Counts {
 	c.Add(Entry{KindCall, Refused, reason}, int64(len(b.Calls)))
 	c.Add(Entry{KindError, Refused, reason}, int64(len(b.Errors)))
 	c.Add(Entry{KindSpan, Refused, reason}, int64(len(b.Spans)))
+	c.Add(Entry{KindEvent, Refused, reason}, int64(len(b.Events)))
 	return c
 }
 
@@ -75,6 +80,9 @@ func (b *Batch) size() int64 {
 		s := &b.Spans[i]
 		n += 384 + text(s.Metadata) + text(s.ErrorMessage)
 	}
+	for i := range b.Events {
+		n += 256 + text(b.Events[i].Metadata)
+	}
 	return int64(n)
 }
 
@@ -82,39 +90,54 @@ func text(s *string) int { return len(deref(s)) }
 
 // prepare completes the rows. It is done once: a batch that was refused may be
 // submitted again.
-func (b *Batch) prepare(now time.Time, maxText int) {
+func (b *Batch) prepare(now time.Time, opts *Options, prices *prices) {
 	if b.prepared {
 		return
 	}
 	b.prepared = true
-	p := preparer{now: now.UnixMilli(), maxText: maxText}
+	p := preparer{now: now.UnixMilli(), opts: opts, prices: prices, counts: &b.Counts}
+	p.kind = KindCall
 	for i := range b.Calls {
 		p.call(&b.Calls[i])
-		p.countRepairs(b, KindCall)
+		p.countRepairs()
 	}
+	p.kind = KindError
 	for i := range b.Errors {
 		p.errorEvent(&b.Errors[i])
-		p.countRepairs(b, KindError)
+		p.countRepairs()
 	}
+	p.kind = KindSpan
 	for i := range b.Spans {
 		p.span(&b.Spans[i])
-		p.countRepairs(b, KindSpan)
+		p.countRepairs()
+	}
+	p.kind = KindEvent
+	for i := range b.Events {
+		p.event(&b.Events[i])
+		p.countRepairs()
 	}
 }
 
 type preparer struct {
-	now     int64
-	maxText int
+	now    int64
+	opts   *Options
+	prices *prices
+	counts *Counts // the batch's
+	kind   string  // of the rows under way
 
 	repaired bool   // this row held invalid text
+	conflict bool   // this row's counts did not fit each other
 	notes    []byte // members for this row's metadata: `"key":value,…`
 }
 
-func (p *preparer) countRepairs(b *Batch, kind string) {
+func (p *preparer) countRepairs() {
 	if p.repaired {
-		b.Counts.Add(Entry{kind, Repaired, "text"}, 1)
+		p.counts.Add(Entry{p.kind, Repaired, "text"}, 1)
 	}
-	p.repaired = false
+	if p.conflict {
+		p.counts.Add(Entry{p.kind, Repaired, "token counts in conflict"}, 1)
+	}
+	p.repaired, p.conflict = false, false
 }
 
 func (p *preparer) call(c *db.InsertLLMTraceParams) {
@@ -122,11 +145,7 @@ func (p *preparer) call(c *db.InsertLLMTraceParams) {
 		c.TraceID = uuid.NewString()
 	}
 	p.time(&c.CreatedAt, deref(c.LatencyMS))
-	if c.TotalTokens == nil && c.PromptTokens != nil && c.CompletionTokens != nil {
-		if sum := *c.PromptTokens + *c.CompletionTokens; sum >= 0 {
-			c.TotalTokens = &sum
-		}
-	}
+	p.tokens(c)
 	p.name(&c.Provider)
 	p.name(&c.Model)
 	p.name(&c.Status)
@@ -138,7 +157,13 @@ func (p *preparer) call(c *db.InsertLLMTraceParams) {
 	p.content("openclaw_trace.input_bytes", c.InputText)
 	p.content("openclaw_trace.output_bytes", c.OutputText)
 	p.text(c.ErrorMessage)
+	if p.opts.NoContent {
+		c.InputText, c.OutputText = nil, nil
+	}
 	p.metadata(&c.Metadata)
+	if c.CostUSD == nil {
+		c.CostUSD, c.CostSource = p.prices.of(c)
+	}
 }
 
 func (p *preparer) errorEvent(e *db.InsertErrorEventParams) {
@@ -162,24 +187,37 @@ func (p *preparer) span(s *db.InsertSpanParams) {
 	p.metadata(&s.Metadata)
 }
 
+func (p *preparer) event(e *db.InsertCustomEventParams) {
+	if e.TraceID == "" {
+		e.TraceID = uuid.NewString()
+	}
+	p.time(&e.CreatedAt, 0)
+	p.name(&e.Name)
+	p.name(e.SessionID)
+	p.metadata(&e.Metadata)
+}
+
 func (p *preparer) time(at *int64, latency int64) {
 	switch {
 	case *at == 0:
 		*at = p.now - min(max(latency, 0), p.now)
 	case *at > p.now:
-		p.note("openclaw_trace.created_at", *at)
+		p.noteInt("openclaw_trace.created_at", *at)
 		*at = p.now
 	}
 }
 
-func (p *preparer) note(key string, n int64) {
+func (p *preparer) noteInt(key string, n int64) { p.note(key, strconv.FormatInt(n, 10)) }
+
+// note adds a member, whose value is JSON, to the metadata.
+func (p *preparer) note(key, value string) {
 	if len(p.notes) > 0 {
 		p.notes = append(p.notes, ',')
 	}
 	p.notes = append(p.notes, '"')
 	p.notes = append(p.notes, key...)
 	p.notes = append(p.notes, `":`...)
-	p.notes = strconv.AppendInt(p.notes, n, 10)
+	p.notes = append(p.notes, value...)
 }
 
 // clean replaces what is not valid text for SQLite, JSON and the stores behind a
@@ -195,14 +233,14 @@ func (p *preparer) clean(s *string) {
 func (p *preparer) name(s *string) {
 	if s != nil {
 		p.clean(s)
-		*s = Cut(*s, maxName)
+		p.shorten(s, maxName)
 	}
 }
 
 func (p *preparer) text(s *string) {
 	if s != nil {
 		p.clean(s)
-		*s = Cut(*s, p.maxText)
+		p.shorten(s, p.opts.MaxTextBytes)
 	}
 }
 
@@ -211,20 +249,38 @@ func (p *preparer) content(key string, s *string) {
 		return
 	}
 	p.clean(s)
-	if len(*s) > p.maxText {
-		p.note(key, int64(len(*s)))
-		*s = CutContent(*s, p.maxText)
+	size := len(*s)
+	if size > p.opts.MaxTextBytes || p.opts.NoContent {
+		p.noteInt(key, int64(size))
+	}
+	switch {
+	case p.opts.NoContent:
+	case isJSON(*s):
+		*s = plain(*s)
+		p.mask(s)
+		*s = CutContent(*s, p.opts.MaxTextBytes)
+	default:
+		p.shorten(s, p.opts.MaxTextBytes)
 	}
 }
 
-// metadata adds the notes to m. A NUL can only be in it as an escape.
+// metadata masks m, takes from it what is not to be kept, and adds the notes to it.
 func (p *preparer) metadata(m **string) {
 	if *m != nil {
 		p.clean(*m)
 		if strings.Contains(**m, `\u0000`) {
 			p.repaired = true
-			**m = replaceEscapedNUL(**m)
 		}
+		**m = plain(**m)
+		p.mask(*m)
+		if p.opts.NoContent {
+			*m = withoutContent(**m)
+		} else if len(**m) > p.opts.MaxTextBytes {
+			**m = shortenStrings(**m, p.opts.MaxTextBytes)
+		}
+	}
+	if p.conflict {
+		p.note("openclaw_trace.tokens_in_conflict", "true")
 	}
 	if len(p.notes) == 0 {
 		return
@@ -240,22 +296,4 @@ func (p *preparer) metadata(m **string) {
 	object += string(p.notes) + "}"
 	*m = &object
 	p.notes = p.notes[:0]
-}
-
-func replaceEscapedNUL(json string) string {
-	var b strings.Builder
-	for i := 0; i < len(json); i++ {
-		if json[i] != '\\' || i+1 == len(json) {
-			b.WriteByte(json[i])
-			continue
-		}
-		if strings.HasPrefix(json[i:], `\u0000`) {
-			b.WriteString(`\ufffd`)
-			i += 5
-			continue
-		}
-		b.WriteString(json[i : i+2]) // an escaped backslash is not the start of an escape
-		i++
-	}
-	return b.String()
 }

@@ -6,11 +6,12 @@ import (
 	"github.com/kon-rad/openclaw-trace/db"
 )
 
-// Kinds of events in the ledger. The first four have a table each.
+// Kinds of events in the ledger. The first five have a table each.
 const (
 	KindCall    = "llm_trace"
 	KindError   = "error_event"
 	KindSpan    = "span"
+	KindEvent   = "custom_event"
 	KindReading = "system_metric"
 
 	KindLog      = "log"      // OTLP log records below WARN
@@ -32,6 +33,7 @@ const (
 	Refused    = "refused"     // never stored
 	Ignored    = "ignored"     // understood, and not kept by design
 	Repaired   = "repaired"    // stored with a value replaced
+	Masked     = "masked"      // secrets replaced, by the rule that found them
 	MovedAside = "moved_aside" // a damaged database put out of the way
 	Replaced   = "replaced"    // a database whose file went away under us
 )
@@ -43,7 +45,7 @@ type Entry struct{ Kind, Outcome, Reason string }
 type Books struct {
 	Received, Delivered, Quarantined, Dropped, Expired int64
 
-	Duplicates, Refused, Ignored, Repaired, MovedAside int64
+	Duplicates, Refused, Ignored, Repaired, Masked, MovedAside int64
 
 	DroppedByReason map[string]int64
 }
@@ -79,6 +81,8 @@ func (b *Books) add(e Entry, n int64) {
 		b.Ignored += n
 	case Repaired:
 		b.Repaired += n
+	case Masked:
+		b.Masked += n
 	case MovedAside:
 		b.MovedAside += n
 	}

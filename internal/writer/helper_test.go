@@ -64,16 +64,16 @@ func newPath(t testing.TB) string {
 	return path
 }
 
-func open(t testing.TB, path, synchronous string) *fixture {
+func open(t testing.TB, path, synchronous string, set ...func(*writer.Options)) *fixture {
 	t.Helper()
-	f, err := tryOpen(t, path, synchronous)
+	f, err := tryOpen(t, path, synchronous, set...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func tryOpen(t testing.TB, path, synchronous string) (*fixture, error) {
+func tryOpen(t testing.TB, path, synchronous string, set ...func(*writer.Options)) (*fixture, error) {
 	f := &fixture{t: t, path: path, sync: synchronous, log: new(logged)}
 	log := slog.New(slog.NewTextHandler(f.log, nil))
 	st, err := store.Open(context.Background(), store.Options{Path: path, Synchronous: synchronous, Log: log})
@@ -81,6 +81,9 @@ func tryOpen(t testing.TB, path, synchronous string) (*fixture, error) {
 		return nil, err
 	}
 	f.opts = writer.Options{MaxTextBytes: 16384, MaxQueueBytes: 64 << 20, Log: log}
+	for _, set := range set {
+		set(&f.opts)
+	}
 	if f.Writer, err = writer.New(st, f.opts); err != nil {
 		return nil, fmt.Errorf("%w; close: %v", err, st.Close())
 	}
@@ -112,7 +115,7 @@ func (f *fixture) close() {
 func beside(b writer.Books) map[string]int64 {
 	return map[string]int64{
 		writer.Duplicate: b.Duplicates, writer.Refused: b.Refused, writer.Ignored: b.Ignored,
-		writer.Repaired: b.Repaired, writer.MovedAside: b.MovedAside,
+		writer.Repaired: b.Repaired, writer.Masked: b.Masked, writer.MovedAside: b.MovedAside,
 	}
 }
 
@@ -183,6 +186,10 @@ func span(n int) db.InsertSpanParams {
 	}
 }
 
+func event(n int) db.InsertCustomEventParams {
+	return db.InsertCustomEventParams{TraceID: id(n), CreatedAt: 946684800000, Name: "deployed"}
+}
+
 // look opens a connection of its own to the database at path.
 func look(t testing.TB, path, query string) *sql.DB {
 	t.Helper()
@@ -246,6 +253,7 @@ func CheckBooks(t testing.TB, path string, books writer.Books) {
 	for _, line := range table(t, c, `SELECT 'llm_trace ' || COUNT(*) || ' ' || COUNT(*) FILTER (WHERE synced = 0) FROM llm_traces
 		UNION ALL SELECT 'error_event ' || COUNT(*) || ' ' || COUNT(*) FILTER (WHERE synced = 0) FROM error_events
 		UNION ALL SELECT 'span ' || COUNT(*) || ' ' || COUNT(*) FILTER (WHERE synced = 0) FROM spans
+		UNION ALL SELECT 'custom_event ' || COUNT(*) || ' ' || COUNT(*) FILTER (WHERE synced = 0) FROM custom_events
 		UNION ALL SELECT 'system_metric ' || COUNT(*) || ' ' || COUNT(*) FILTER (WHERE synced = 0) FROM system_metrics`) {
 		var kind string
 		var rows, unsynced int64

@@ -13,8 +13,9 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 		p.receipt = Receipt{}
 		w.delta.AddAll(&p.batch.Counts)
 		w.calls = append(w.calls, p.batch.Calls...)
-		w.events = append(w.events, p.batch.Errors...)
+		w.errors = append(w.errors, p.batch.Errors...)
 		w.spans = append(w.spans, p.batch.Spans...)
+		w.events = append(w.events, p.batch.Events...)
 	}
 	ctx := context.Background()
 
@@ -37,8 +38,8 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 		return err
 	}
 
-	events := inserter[db.InsertErrorEventParams]{
-		kind: KindError, rows: w.events, last: &w.last.ErrorEvent,
+	errors := inserter[db.InsertErrorEventParams]{
+		kind: KindError, rows: w.errors, last: &w.last.ErrorEvent,
 		one: func(e db.InsertErrorEventParams) (sql.Result, error) { return q.InsertErrorEvent(ctx, e) },
 		find: func(e *db.InsertErrorEventParams) (int64, bool, error) {
 			was, err := q.FindErrorEvent(ctx, e.TraceID)
@@ -46,7 +47,7 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 			return was.ID, same, err
 		},
 	}
-	if err := events.run(w, group, func(b *Batch) int { return len(b.Errors) }); err != nil {
+	if err := errors.run(w, group, func(b *Batch) int { return len(b.Errors) }); err != nil {
 		return err
 	}
 
@@ -63,6 +64,19 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 		},
 	}
 	if err := spans.run(w, group, func(b *Batch) int { return len(b.Spans) }); err != nil {
+		return err
+	}
+
+	events := inserter[db.InsertCustomEventParams]{
+		kind: KindEvent, rows: w.events, last: &w.last.CustomEvent,
+		one: func(e db.InsertCustomEventParams) (sql.Result, error) { return q.InsertCustomEvent(ctx, e) },
+		find: func(e *db.InsertCustomEventParams) (int64, bool, error) {
+			was, err := q.FindCustomEvent(ctx, e.TraceID)
+			same := was.Name == e.Name && equal(was.SessionID, e.SessionID) && equal(was.Metadata, e.Metadata)
+			return was.ID, same, err
+		},
+	}
+	if err := events.run(w, group, func(b *Batch) int { return len(b.Events) }); err != nil {
 		return err
 	}
 

@@ -29,13 +29,14 @@ func TestPrepareIDs(t *testing.T) {
 	b := writer.Batch{
 		Calls:  []db.InsertLLMTraceParams{{}, {TraceID: id(1)}},
 		Errors: []db.InsertErrorEventParams{{}},
+		Events: []db.InsertCustomEventParams{{}},
 	}
 	writer.Prepare(&b, now, maxText)
 	if b.Calls[1].TraceID != id(1) {
 		t.Errorf("a given id became %s", b.Calls[1].TraceID)
 	}
 	made := b.Calls[0].TraceID
-	for _, s := range []string{made, b.Errors[0].TraceID} {
+	for _, s := range []string{made, b.Errors[0].TraceID, b.Events[0].TraceID} {
 		if u, err := uuid.Parse(s); err != nil || u.Version() != 4 || u.String() != s {
 			t.Errorf("made the id %q: %v", s, err)
 		}
@@ -93,16 +94,17 @@ func TestPrepareText(t *testing.T) {
 			Calls:  []db.InsertLLMTraceParams{{Provider: in, InputText: new(in), ErrorMessage: new(in)}},
 			Errors: []db.InsertErrorEventParams{{Message: in, StackTrace: new(in)}},
 			Spans:  []db.InsertSpanParams{{Name: in, ErrorMessage: new(in)}},
+			Events: []db.InsertCustomEventParams{{Name: in, SessionID: new(in)}},
 		}
 		writer.Prepare(&b, now, maxText)
-		c, e, s := b.Calls[0], b.Errors[0], b.Spans[0]
-		for _, got := range []string{c.Provider, *c.InputText, *c.ErrorMessage, e.Message, *e.StackTrace, s.Name, *s.ErrorMessage} {
+		c, e, s, v := b.Calls[0], b.Errors[0], b.Spans[0], b.Events[0]
+		for _, got := range []string{c.Provider, *c.InputText, *c.ErrorMessage, e.Message, *e.StackTrace, s.Name, *s.ErrorMessage, v.Name, *v.SessionID} {
 			if got != want {
 				t.Errorf("%q became %q, want %q", in, got, want)
 			}
 		}
 		var counted writer.Counts
-		for _, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan} {
+		for _, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan, writer.KindEvent} {
 			counted.Add(writer.Entry{Kind: kind, Outcome: writer.Repaired, Reason: "text"}, repaired)
 		}
 		if d := cmp.Diff(counted, b.Counts, cmp.AllowUnexported(writer.Counts{})); d != "" {
@@ -126,6 +128,49 @@ func TestPrepareCuts(t *testing.T) {
 	}
 	if want := `{"openclaw_trace.input_bytes":300,"openclaw_trace.output_bytes":301}`; c.Metadata == nil || *c.Metadata != want {
 		t.Errorf("metadata %v, want %s", c.Metadata, want)
+	}
+}
+
+func TestPrepareEvent(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	b := writer.Batch{Events: []db.InsertCustomEventParams{
+		{TraceID: id(1), Name: long, SessionID: new(long), Metadata: new(`{"text":"` + long + `\u0000"}`), CreatedAt: now.UnixMilli() + 1},
+		{TraceID: id(2), Name: "deployed"},
+	}}
+	writer.Prepare(&b, now, maxText)
+	want := []db.InsertCustomEventParams{
+		{
+			TraceID: id(1), Name: long[:256], SessionID: new(long[:256]), CreatedAt: now.UnixMilli(),
+			Metadata: new(`{"text":"` + long[:maxText] + `… [239 bytes cut]","openclaw_trace.created_at":1800000000001}`),
+		},
+		{TraceID: id(2), Name: "deployed", CreatedAt: now.UnixMilli()},
+	}
+	if d := cmp.Diff(want, b.Events); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+}
+
+// What a client can make large is counted, whatever kind of event it comes in.
+func TestSize(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	for name, b := range map[string]*writer.Batch{
+		"input":          {Calls: []db.InsertLLMTraceParams{{InputText: &long}}},
+		"output":         {Calls: []db.InsertLLMTraceParams{{OutputText: &long}}},
+		"call metadata":  {Calls: []db.InsertLLMTraceParams{{Metadata: &long}}},
+		"call error":     {Calls: []db.InsertLLMTraceParams{{ErrorMessage: &long}}},
+		"message":        {Errors: []db.InsertErrorEventParams{{Message: long}}},
+		"stack":          {Errors: []db.InsertErrorEventParams{{StackTrace: &long}}},
+		"error metadata": {Errors: []db.InsertErrorEventParams{{Metadata: &long}}},
+		"span metadata":  {Spans: []db.InsertSpanParams{{Metadata: &long}}},
+		"span error":     {Spans: []db.InsertSpanParams{{ErrorMessage: &long}}},
+		"event metadata": {Events: []db.InsertCustomEventParams{{Metadata: &long}}},
+	} {
+		if n := writer.Size(b); n <= int64(len(long)) || n > int64(len(long))+1000 {
+			t.Errorf("%s: %d bytes for a text of %d", name, n, len(long))
+		}
+		if b.Empty() {
+			t.Errorf("%s: a batch with a row is empty", name)
+		}
 	}
 }
 

@@ -25,7 +25,19 @@ const (
 type summary struct {
 	usage   map[usageKey]*db.AddUsageParams
 	latency map[latencyKey]int64
+
+	names map[usageName]usageName // of one day's calls, each to itself
+	today int64                   // when that day began, Unix ms
 }
+
+// usageName is what usage tells apart calls by, besides time and status.
+type usageName struct{ provider, model, agent string }
+
+// maxNames is how many of them a day may have. Emitters make up names without end, from
+// a mistake or from malice; what comes after so many is summed under otherName.
+const maxNames = 1000
+
+var otherName = usageName{provider: "other", model: "other"}
 
 // metaSummarized is the key in meta of the highest id that usage and latency include.
 const metaSummarized = "summarized"
@@ -42,7 +54,10 @@ type latencyKey struct {
 }
 
 func newSummary() summary {
-	return summary{make(map[usageKey]*db.AddUsageParams), make(map[latencyKey]int64)}
+	return summary{
+		usage: make(map[usageKey]*db.AddUsageParams), latency: make(map[latencyKey]int64),
+		names: make(map[usageName]usageName),
+	}
 }
 
 func (s *summary) reset() {
@@ -50,17 +65,34 @@ func (s *summary) reset() {
 	clear(s.latency)
 }
 
-func (s *summary) add(c *db.InsertLLMTraceParams) {
+// name returns what c is counted under. Its strings do not alias a request body.
+func (s *summary) name(c *db.InsertLLMTraceParams, now int64) usageName {
+	if today := now - now%day; today != s.today {
+		clear(s.names)
+		s.today = today
+	}
+	n := usageName{c.Provider, c.Model, deref(c.Agent)}
+	if known, ok := s.names[n]; ok {
+		return known
+	}
+	if len(s.names) >= maxNames {
+		return otherName
+	}
+	n = usageName{strings.Clone(n.provider), strings.Clone(n.model), strings.Clone(n.agent)}
+	s.names[n] = n
+	return n
+}
+
+func (s *summary) add(c *db.InsertLLMTraceParams, now int64) {
+	name := s.name(c, now)
 	for _, g := range [...]int64{hour, day} {
 		start := c.CreatedAt - c.CreatedAt%g
-		k := usageKey{g, start, c.Provider, c.Model, deref(c.Agent), c.Status}
+		k := usageKey{g, start, name.provider, name.model, name.agent, c.Status}
 		u := s.usage[k]
 		if u == nil {
-			// The call's strings may alias a request body, which does not live as long.
-			k.provider, k.model = strings.Clone(k.provider), strings.Clone(k.model)
-			k.agent, k.status = strings.Clone(k.agent), strings.Clone(k.status)
+			k.status = strings.Clone(k.status)
 			u = &db.AddUsageParams{
-				Granularity: name(g), StartAt: start,
+				Granularity: granularity(g), StartAt: start,
 				Provider: k.provider, Model: k.model, Agent: k.agent, Status: k.status,
 			}
 			s.usage[k] = u
@@ -77,7 +109,7 @@ func (s *summary) add(c *db.InsertLLMTraceParams) {
 		if c.CostUSD == nil {
 			u.Unpriced++
 		} else {
-			u.CostNanoUSD += int64(math.Round(*c.CostUSD * 1e9))
+			u.CostNanoUSD += nano(c.CostUSD)
 		}
 		if c.LatencyMS != nil {
 			s.latency[latencyKey{g, start, u.Provider, u.Model, Bucket(*c.LatencyMS)}]++
@@ -98,7 +130,7 @@ func (s *summary) write(ctx context.Context, q *db.Queries, last int64) error {
 	}
 	for k, n := range s.latency {
 		if err := q.AddLatency(ctx, db.AddLatencyParams{
-			Granularity: name(k.granularity), StartAt: k.start,
+			Granularity: granularity(k.granularity), StartAt: k.start,
 			Provider: k.provider, Model: k.model, Bucket: k.bucket, N: n,
 		}); err != nil {
 			return err
@@ -118,6 +150,16 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
+	now := time.Now().UnixMilli()
+	s.today = now - now%day
+	names, err := q.ListUsageNames(ctx, db.ListUsageNamesParams{Since: s.today, Lim: maxNames})
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		name := usageName{n.Provider, n.Model, n.Agent}
+		s.names[name] = name
+	}
 	defer s.reset()
 	for after < last {
 		calls, err := q.ListCallsAfter(ctx, db.ListCallsAfterParams{After: after, Lim: 1000})
@@ -134,7 +176,7 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 				LatencyMS: c.LatencyMS, CostUSD: c.CostUSD,
 				PromptTokens: c.PromptTokens, CompletionTokens: c.CompletionTokens, TotalTokens: c.TotalTokens,
 				CacheReadTokens: c.CacheReadTokens, CacheWriteTokens: c.CacheWriteTokens, ReasoningTokens: c.ReasoningTokens,
-			})
+			}, now)
 		}
 		if err := s.write(ctx, q, after); err != nil {
 			return err
@@ -144,8 +186,8 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 	return nil
 }
 
-func name(granularity int64) string {
-	if granularity == day {
+func granularity(ms int64) string {
+	if ms == day {
 		return "day"
 	}
 	return "hour"

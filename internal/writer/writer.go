@@ -1,7 +1,8 @@
 // Package writer owns the connection that writes. Everything that is stored goes
 // through Submit, which puts a batch in order, queues it, and returns once the
 // transaction that holds it has committed: its nil error is the product's promise
-// that an event will be there after a crash.
+// that an event will be there after a crash. Other work on the database is done in
+// small jobs between the batches (Do).
 //
 // One goroutine takes whatever is queued and commits it together. There is no timer
 // in this: a lone batch is committed at once, and the batches that arrive meanwhile
@@ -26,6 +27,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/pricing"
+	"github.com/kon-rad/openclaw-trace/internal/redact"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 )
 
@@ -56,7 +59,10 @@ var (
 
 // Options are the settings of a Writer.
 type Options struct {
-	MaxTextBytes  int   // of input_text and the like; see Batch
+	MaxTextBytes  int  // of input_text and the like; see Batch
+	NoContent     bool // keep no prompts and answers, and only numbers and names of the metadata
+	Mask          *redact.Masker
+	Prices        *pricing.Table
 	MaxQueueBytes int64 // of batches that wait
 	Log           *slog.Logger
 }
@@ -72,11 +78,13 @@ type Writer struct {
 	mu     sync.Mutex // guards the fields up to the next blank line
 	queue  []*pending
 	bytes  int64  // of queue
+	jobs   []*job // that wait for their turn
 	counts Counts // of what has no batch: refusals
 	booked Counts // those of them that the transaction under way writes down
 	books  Books  // as of the last commit
 	closed bool
 
+	prices   atomic.Pointer[prices]
 	fault    atomic.Pointer[string] // of the last group; nil when it was committed
 	working  atomic.Int64           // Unix ms since when a transaction is under way, or 0
 	fileSize atomic.Int64
@@ -86,7 +94,8 @@ type Writer struct {
 	group    []*pending
 	calls    []db.InsertLLMTraceParams
 	spans    []db.InsertSpanParams
-	events   []db.InsertErrorEventParams
+	errors   []db.InsertErrorEventParams
+	events   []db.InsertCustomEventParams
 	last     db.LastIDsRow // highest ids before the group
 	fresh    []int         // indexes of calls that are new
 	delta    Counts        // the group's additions to the ledger
@@ -119,6 +128,7 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		summary: newSummary(),
 	}
+	w.prices.Store(newPrices(opts.Prices))
 	err := st.Tx(func(q *db.Queries) error {
 		ctx := context.Background()
 		if st.MovedAside() != "" {
@@ -231,7 +241,7 @@ func (w *Writer) Uncounted() *Counts {
 // are committed. After ErrPending the batch is still in use by the writer: neither
 // it nor what its strings alias may be changed.
 func (w *Writer) Submit(b *Batch) (Receipt, error) {
-	b.prepare(time.Now(), w.opts.MaxTextBytes)
+	b.prepare(time.Now(), &w.opts, w.prices.Load())
 	p := &pending{batch: b, size: b.size(), done: make(chan struct{}, 1)}
 
 	w.mu.Lock()
@@ -322,7 +332,14 @@ func (w *Writer) run() {
 		var err error
 		if len(w.group) > 0 {
 			err = w.commit()
-		} else if closed {
+		}
+		var j *job
+		if err == nil {
+			j = w.nextJob()
+		}
+		if j != nil {
+			err = j.run(w)
+		} else if closed && len(w.group) == 0 {
 			if err := w.sync(); err != nil {
 				w.opts.Log.Error("the last sync of the database failed", "err", err)
 			}
@@ -337,7 +354,7 @@ func (w *Writer) run() {
 			w.end(err)
 			return
 		}
-		if len(w.group) > 0 {
+		if len(w.group) > 0 || j != nil {
 			continue
 		}
 		var tick <-chan time.Time
@@ -357,15 +374,21 @@ func (w *Writer) end(err error) {
 	w.err = err
 	// They hold request bodies, and this writer may be kept for its books.
 	clear(w.group)
-	w.group, w.calls, w.spans, w.events = nil, nil, nil, nil
+	w.group, w.calls, w.spans, w.errors, w.events = nil, nil, nil, nil, nil
 	w.mu.Lock()
 	w.closed = true
 	left := w.queue
 	w.queue, w.bytes = nil, 0
+	jobs := w.jobs
+	w.jobs = nil
 	w.mu.Unlock()
 	for _, p := range left {
 		p.err = ErrClosed
 		p.done <- struct{}{}
+	}
+	for _, j := range jobs {
+		j.err = ErrClosed
+		j.done <- struct{}{}
 	}
 }
 
@@ -436,8 +459,8 @@ func (w *Writer) answer(group []*pending, err error) {
 func (w *Writer) store(group []*pending) error {
 	defer w.reset()
 	w.takeCounts()
-	last := w.last
-	w.working.Store(time.Now().UnixMilli())
+	last, now := w.last, time.Now().UnixMilli()
+	w.working.Store(now)
 	err := w.st.Tx(func(q *db.Queries) error { return w.insert(q, group) })
 	if err == nil {
 		err = w.st.Check()
@@ -455,7 +478,7 @@ func (w *Writer) store(group []*pending) error {
 		return err
 	}
 	for _, i := range w.fresh {
-		w.summary.add(&w.calls[i])
+		w.summary.add(&w.calls[i], now)
 	}
 	w.publish()
 	return nil
@@ -559,7 +582,9 @@ func (w *Writer) sync() error {
 func (w *Writer) reset() {
 	clear(w.calls)
 	clear(w.spans)
+	clear(w.errors)
 	clear(w.events)
-	w.calls, w.spans, w.events, w.fresh = w.calls[:0], w.spans[:0], w.events[:0], w.fresh[:0]
+	w.calls, w.spans, w.fresh = w.calls[:0], w.spans[:0], w.fresh[:0]
+	w.errors, w.events = w.errors[:0], w.events[:0]
 	w.delta.reset()
 }

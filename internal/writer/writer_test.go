@@ -204,7 +204,7 @@ func TestDuplicates(t *testing.T) {
 
 func checkDuplicates(t *testing.T, f *fixture, d *disk, groups [][][]int) {
 	known := make(map[string]seen)
-	for _, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan} {
+	for _, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan, writer.KindEvent} {
 		known[kind] = make(seen)
 	}
 	var stored, duplicates, conflicts int
@@ -219,11 +219,12 @@ func checkDuplicates(t *testing.T, f *fixture, d *disk, groups [][][]int) {
 				if n < 0 {
 					n, content = -n, "other"
 				}
-				c, e, s := call(n), failure(n), span(n)
-				c.OutputText, e.Message, s.Name = &content, content, content
-				b.Calls, b.Errors, b.Spans = append(b.Calls, c), append(b.Errors, e), append(b.Spans, s)
+				c, e, s, v := call(n), failure(n), span(n), event(n)
+				c.OutputText, e.Message, s.Name, v.Name = &content, content, content, content
+				b.Calls, b.Errors = append(b.Calls, c), append(b.Errors, e)
+				b.Spans, b.Events = append(b.Spans, s), append(b.Events, v)
 			}
-			for _, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan} {
+			for _, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan, writer.KindEvent} {
 				for i := range ids {
 					s, d, c := known[kind].take(b.Calls[i].TraceID, *b.Calls[i].OutputText)
 					r.Stored += s
@@ -256,6 +257,53 @@ func checkDuplicates(t *testing.T, f *fixture, d *disk, groups [][][]int) {
 		if got := one[string](t, c, `SELECT output_text FROM llm_traces WHERE trace_id = ?`, identity); got != content {
 			t.Errorf("%s holds %q, the first said %q", identity, got, content)
 		}
+	}
+}
+
+// An event sent again says the same only if all that it says is the same.
+func TestEventConflict(t *testing.T) {
+	f := open(t, newPath(t), "normal")
+	with := func(change func(*db.InsertCustomEventParams)) *writer.Batch {
+		e := event(1)
+		e.SessionID, e.Metadata = new("evening"), new(`{"version":1}`)
+		change(&e)
+		return &writer.Batch{Events: []db.InsertCustomEventParams{e}}
+	}
+	submit := func(what string, want writer.Receipt, change func(*db.InsertCustomEventParams)) {
+		t.Helper()
+		if got := f.submit(with(change)); got != want {
+			t.Errorf("%s: %+v, want %+v", what, got, want)
+		}
+	}
+	again := writer.Receipt{Duplicates: 1}
+	submit("first", writer.Receipt{Stored: 1}, func(*db.InsertCustomEventParams) {})
+	submit("again", again, func(*db.InsertCustomEventParams) {})
+	submit("at another time", again, func(e *db.InsertCustomEventParams) { e.CreatedAt++ })
+	submit("another name", again, func(e *db.InsertCustomEventParams) { e.Name = "x" })
+	submit("no session", again, func(e *db.InsertCustomEventParams) { e.SessionID = nil })
+	submit("other metadata", again, func(e *db.InsertCustomEventParams) { e.Metadata = new(`{"version":2}`) })
+	f.close()
+	c := look(t, f.path, "mode=ro")
+	defer c.Close()
+	got := table(t, c, `SELECT outcome || ' ' || reason || ' ' || n FROM ledger WHERE kind = 'custom_event' ORDER BY outcome, reason`)
+	if d := cmp.Diff([]string{"duplicate  2", "duplicate conflict 3", "received  1"}, got); d != "" {
+		t.Errorf("ledger (-want +got):\n%s", d)
+	}
+}
+
+func TestRefusalCountsEachKind(t *testing.T) {
+	b := &writer.Batch{
+		Calls:  []db.InsertLLMTraceParams{call(1)},
+		Errors: []db.InsertErrorEventParams{failure(1), failure(2)},
+		Spans:  []db.InsertSpanParams{span(1), span(2), span(3)},
+		Events: []db.InsertCustomEventParams{event(1), event(2), event(3), event(4)},
+	}
+	var want writer.Counts
+	for i, kind := range []string{writer.KindCall, writer.KindError, writer.KindSpan, writer.KindEvent} {
+		want.Add(writer.Entry{Kind: kind, Outcome: writer.Refused, Reason: "503"}, int64(i+1))
+	}
+	if d := cmp.Diff(&want, b.Refusal("503"), cmp.AllowUnexported(writer.Counts{})); d != "" {
+		t.Errorf("counts (-want +got):\n%s", d)
 	}
 }
 
@@ -635,6 +683,9 @@ func randomBatch(r *rand.Rand) *writer.Batch {
 	}
 	for range r.IntN(20) {
 		b.Spans = append(b.Spans, span(r.IntN(300)))
+	}
+	for range r.IntN(10) {
+		b.Events = append(b.Events, event(r.IntN(200)))
 	}
 	return b
 }

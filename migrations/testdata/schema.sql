@@ -1,5 +1,17 @@
 -- What all migrations make together. Written by go test ./migrations -update.
 
+CREATE TABLE custom_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    trace_id TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    session_id TEXT,
+    metadata TEXT,
+    synced INTEGER NOT NULL DEFAULT 0,
+    pushed_at INTEGER
+) STRICT;
+CREATE INDEX idx_events_created ON custom_events (created_at);
+CREATE INDEX idx_events_synced ON custom_events (synced, created_at);
 CREATE TABLE error_events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     trace_id TEXT NOT NULL UNIQUE,

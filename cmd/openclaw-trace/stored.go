@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/kon-rad/openclaw-trace/internal/api"
+	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/store"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// reprice computes the costs of stored calls anew, after prices have changed.
+func reprice(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	flags, asJSON := newFlags("reprice")
+	if err := parseAll(flags, args); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(environ, stderr)
+	if err != nil {
+		return err
+	}
+	result, err := onStored(ctx, cfg, "reprice", stderr, func(w *writer.Writer, progress writer.Progress) (line api.WorkLine, err error) {
+		table, err := loadPrices(cfg)
+		if err != nil {
+			return line, configError{err}
+		}
+		line.Version = table.Version()
+		line.Changed, err = w.Reprice(ctx, table, progress)
+		return line, err
+	})
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return writeJSON(stdout, result)
+	}
+	var calls int64
+	for _, c := range result.Changed {
+		calls += c.Calls
+		fmt.Fprintf(stdout, "%-20s %-40s %6d calls, %6d with a cost: $%.6f, was $%.6f\n", c.Provider, c.Model, c.Calls, c.Known, c.AfterUSD, c.BeforeUSD)
+	}
+	_, err = fmt.Fprintf(stdout, "%d calls have another cost by price table %s. Reported costs stay as they are.\n", calls, result.Version)
+	return err
+}
+
+// onStored has work done on the stored events: by do if nobody has the database open,
+// and otherwise by the server that has.
+func onStored(ctx context.Context, cfg *config.Config, command string, stderr io.Writer, do func(*writer.Writer, writer.Progress) (api.WorkLine, error)) (api.WorkLine, error) {
+	told := int64(-1)
+	progress := func(rows, of int64) {
+		if tenth := 10 * rows / max(of, 1); tenth != told {
+			told = tenth
+			fmt.Fprintf(stderr, "%s: %d of %d\n", command, rows, of)
+		}
+	}
+	if _, err := os.Stat(cfg.DBPath); err != nil {
+		return api.WorkLine{}, fmt.Errorf("%s: there is no database: %w", command, err)
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, Log: log})
+	if errors.Is(err, store.ErrInUse) {
+		return askServer(ctx, cfg, command, err, progress)
+	}
+	if err != nil {
+		return api.WorkLine{}, err
+	}
+	opts, err := writerOptions(cfg, log)
+	if err != nil {
+		return api.WorkLine{}, errors.Join(err, st.Close())
+	}
+	w, err := writer.New(st, opts)
+	if err != nil {
+		return api.WorkLine{}, errors.Join(err, st.Close())
+	}
+	line, err := do(w, progress)
+	_ = w.Close(context.Background()) // fails only when its context ends
+	return line, errors.Join(err, w.Err(), st.Close())
+}
+
+// askServer has the running server do it, since inUse.
+func askServer(ctx context.Context, cfg *config.Config, command string, inUse error, progress writer.Progress) (api.WorkLine, error) {
+	fail := func(err error) (api.WorkLine, error) {
+		return api.WorkLine{}, fmt.Errorf("%w, and it cannot be asked to %s: %w", inUse, command, err)
+	}
+	path, err := filepath.Abs(cfg.DBPath)
+	if err != nil {
+		return fail(err)
+	}
+	body, err := json.Marshal(api.Work{Database: path})
+	if err != nil {
+		return fail(err)
+	}
+	host := cfg.ListenHosts()[0]
+	if cfg.AnyInterface() {
+		host = "127.0.0.1"
+	}
+	url := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/api/v1/" + command
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return fail(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if cfg.AuthToken != "" {
+		request.Header.Set("Authorization", "Bearer "+cfg.AuthToken.Reveal())
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy: it is this machine
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return fail(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		var refusal struct{ Message string }
+		_ = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&refusal) // the status says enough
+		return fail(fmt.Errorf("%s: %s", answer.Status, refusal.Message))
+	}
+	for lines := json.NewDecoder(answer.Body); ; {
+		var line api.WorkLine
+		switch err := lines.Decode(&line); {
+		case err != nil:
+			return fail(fmt.Errorf("it stopped half-way; run the command again: %w", err))
+		case line.Error != "":
+			return api.WorkLine{}, fmt.Errorf("%s: the server says: %s", command, line.Error)
+		case line.Done:
+			return line, nil
+		}
+		progress(line.Rows, line.Of)
+	}
+}
+
+// newFlags returns the flags of a command, all of which have --json.
+func newFlags(name string) (*flag.FlagSet, *bool) {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags, flags.Bool("json", false, "")
+}
+
+// parseAll parses args, of which none may be left.
+func parseAll(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return usageError(flags.Name() + ": " + err.Error())
+	}
+	if flags.NArg() > 0 {
+		return usageError(fmt.Sprintf("%s: unexpected %q", flags.Name(), flags.Arg(0)))
+	}
+	return nil
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,125 @@
+package writer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/store"
+)
+
+// Tx is what a job works with. It ends with the job.
+type Tx struct {
+	*db.Queries
+	w          *Writer
+	summarized bool
+}
+
+// Count adds n of e to the ledger, in the job's transaction.
+func (tx *Tx) Count(e Entry, n int64) { tx.w.delta.Add(e, n) }
+
+// summarize brings the tables usage and latency up to the last call stored.
+func (tx *Tx) summarize() error {
+	tx.summarized = true
+	return tx.w.summary.write(context.Background(), tx.Queries, tx.w.last.LLMTrace)
+}
+
+type job struct {
+	do       func(*Tx) error
+	secure   bool // overwrite on the disk what it replaces
+	emptyLog bool // copy the log into the database and empty it, after do
+
+	err  error
+	done chan struct{} // holds one token
+}
+
+// Do runs a small piece of other work than storing events, in a transaction of its
+// own: all of it is done, or nothing. Batches go first; between two groups of them
+// there is one job at a time, which should take no more than about 20 ms. do returns
+// errors of the database only. Do returns ctx's error if that ends before the job has
+// begun, and ErrClosed once the writer is closed.
+func (w *Writer) Do(ctx context.Context, do func(*Tx) error) error {
+	return w.do(ctx, &job{do: do})
+}
+
+func (w *Writer) do(ctx context.Context, j *job) error {
+	j.done = make(chan struct{}, 1)
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return ErrClosed
+	}
+	w.jobs = append(w.jobs, j)
+	w.mu.Unlock()
+	w.signal()
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	i := slices.Index(w.jobs, j)
+	if i >= 0 {
+		w.jobs = slices.Delete(w.jobs, i, i+1)
+	}
+	w.mu.Unlock()
+	if i >= 0 {
+		return ctx.Err()
+	}
+	<-j.done
+	return j.err
+}
+
+// nextJob takes the job whose turn it is, or nil.
+func (w *Writer) nextJob() *job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.jobs) == 0 {
+		return nil
+	}
+	j := w.jobs[0]
+	w.jobs = slices.Delete(w.jobs, 0, 1)
+	return j
+}
+
+// run does j and answers it. It returns only a Fatal error.
+func (j *job) run(w *Writer) error {
+	defer w.reset()
+	tx := &Tx{w: w}
+	w.working.Store(time.Now().UnixMilli())
+	transact := w.st.Tx
+	if j.secure {
+		transact = w.st.SecureTx
+	}
+	err := transact(func(q *db.Queries) error {
+		tx.Queries = q
+		if err := j.do(tx); err != nil {
+			return err
+		}
+		return w.writeDelta(context.Background(), q)
+	})
+	if err == nil && j.emptyLog {
+		err = w.st.EmptyLog()
+	}
+	if err == nil {
+		err = w.st.Check()
+	}
+	w.working.Store(0)
+	w.report(err)
+	if w.unsynced.IsZero() {
+		w.unsynced = time.Now()
+	}
+	if err == nil {
+		if tx.summarized {
+			w.summary.reset()
+		}
+		w.publish()
+	}
+	j.err = err
+	j.done <- struct{}{}
+	if store.Classify(err) == store.Fatal {
+		return err
+	}
+	return nil
+}

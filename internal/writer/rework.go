@@ -1,0 +1,296 @@
+package writer
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/pricing"
+	"github.com/kon-rad/openclaw-trace/internal/redact"
+)
+
+// stepIDs is how many ids a step of Reprice or MaskStored covers, so that events that
+// arrive meanwhile wait no longer than for one another.
+const stepIDs = 100
+
+// Progress is told after each step. It counts the rows looked at, and about how many
+// there are in all.
+type Progress func(rows, of int64)
+
+// Repricing says what Reprice changed for one model.
+type Repricing struct {
+	Provider  string  `json:"provider"`
+	Model     string  `json:"model"`
+	Calls     int64   `json:"calls"`      // whose cost changed, or became known or unknown
+	Known     int64   `json:"known"`      // of those, how many have a cost now
+	BeforeUSD float64 `json:"before_usd"` // the sum of their costs as far as they were known
+	AfterUSD  float64 `json:"after_usd"`
+}
+
+// maxRepricings is how many models are told apart; the rest is summed as "other".
+const maxRepricings = 1000
+
+// Reprice takes table for the calls to come, and computes anew the costs of those that
+// are stored, unless they were reported. Sums of hours and days change with them. It
+// may be ended by ctx and started again: it goes through all calls each time, and
+// changes those whose cost is another one.
+func (w *Writer) Reprice(ctx context.Context, table *pricing.Table, progress Progress) ([]*Repricing, error) {
+	prices := newPrices(table)
+	w.prices.Store(prices)
+	changes := make(map[[2]string]*Repricing)
+	first, last, err := w.ids(ctx)
+	if err != nil {
+		return nil, err
+	}
+	walk := walk{w: w, progress: progress, of: last.LLMTrace - first.LLMTrace + 1}
+	err = walk.table(ctx, first.LLMTrace, last.LLMTrace, func(tx *Tx, after, upto int64) error {
+		// What is not in the sums yet would be corrected there before it is added.
+		if err := tx.summarize(); err != nil {
+			return err
+		}
+		calls, err := tx.ListCallsToPrice(ctx, db.ListCallsToPriceParams{After: after, Upto: upto})
+		if err != nil {
+			return err
+		}
+		for i := range calls {
+			if err := reprice(ctx, tx, &calls[i], prices, changes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return slices.SortedFunc(maps.Values(changes), func(a, b *Repricing) int {
+		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Model, b.Model))
+	}), err
+}
+
+// walk goes through tables in steps of a few ids.
+type walk struct {
+	w        *Writer
+	progress Progress
+	rows, of int64
+	secure   bool // overwrite on the disk what changes
+}
+
+// ids returns the first and the last id of each table.
+func (w *Writer) ids(ctx context.Context) (first db.FirstIDsRow, last db.LastIDsRow, err error) {
+	err = w.Do(ctx, func(tx *Tx) error {
+		last = w.last
+		first, err = tx.FirstIDs(ctx)
+		return err
+	})
+	return first, last, err
+}
+
+func (k *walk) table(ctx context.Context, first, last int64, step func(tx *Tx, after, upto int64) error) error {
+	for after := first - 1; after < last; {
+		upto := min(after+stepIDs, last)
+		j := &job{secure: k.secure, do: func(tx *Tx) error { return step(tx, after, upto) }}
+		if err := k.w.do(ctx, j); err != nil {
+			return err
+		}
+		k.rows += upto - after
+		after = upto
+		if k.progress != nil {
+			k.progress(k.rows, k.of)
+		}
+	}
+	return nil
+}
+
+func reprice(ctx context.Context, tx *Tx, c *db.ListCallsToPriceRow, p *prices, changes map[[2]string]*Repricing) error {
+	usd, source := p.of(&db.InsertLLMTraceParams{
+		Provider: c.Provider, Model: c.Model, CreatedAt: c.CreatedAt, Operation: c.Operation, Metadata: c.Metadata,
+		PromptTokens: c.PromptTokens, CompletionTokens: c.CompletionTokens,
+		CacheReadTokens: c.CacheReadTokens, CacheWriteTokens: c.CacheWriteTokens, ReasoningTokens: c.ReasoningTokens,
+	})
+	if equal(usd, c.CostUSD) && equal(source, c.CostSource) {
+		return nil
+	}
+	if err := tx.SetCost(ctx, db.SetCostParams{ID: c.ID, CostUSD: usd, CostSource: source}); err != nil {
+		return err
+	}
+	if equal(usd, c.CostUSD) {
+		return nil // found in another table, at the same price
+	}
+	change := db.AdjustUsageParams{NanoUSD: nano(usd) - nano(c.CostUSD)}
+	switch {
+	case usd == nil:
+		change.Unpriced = 1
+	case c.CostUSD == nil:
+		change.Unpriced = -1
+	}
+	name := usageName{c.Provider, c.Model, deref(c.Agent)}
+	for _, g := range [...]int64{hour, day} {
+		change.Granularity, change.StartAt, change.Status = granularity(g), c.CreatedAt-c.CreatedAt%g, c.Status
+		for _, n := range [...]usageName{name, otherName} { // one of the two holds the call
+			change.Provider, change.Model, change.Agent = n.provider, n.model, n.agent
+			if changed, err := tx.AdjustUsage(ctx, change); err != nil {
+				return err
+			} else if changed > 0 {
+				break
+			}
+		}
+	}
+	key := [2]string{c.Provider, c.Model}
+	if changes[key] == nil && len(changes) >= maxRepricings {
+		key = [2]string{otherName.provider, otherName.model}
+	}
+	r := changes[key]
+	if r == nil {
+		r = &Repricing{Provider: key[0], Model: key[1]}
+		changes[key] = r
+	}
+	r.Calls++
+	if usd != nil {
+		r.Known++
+	}
+	r.BeforeUSD += deref(c.CostUSD)
+	r.AfterUSD += deref(usd)
+	return nil
+}
+
+func nano(usd *float64) int64 { return int64(math.Round(deref(usd) * 1e9)) }
+
+// MaskStored masks the rows that were stored before the rules were what they are, and
+// returns how many secrets of each rule there were. What it replaces is overwritten on
+// the disk. Ids, and the names of providers, models and agents, which sums are kept
+// under, are not looked at. It may be ended by ctx and started again.
+func (w *Writer) MaskStored(ctx context.Context, progress Progress) (map[string]int64, error) {
+	first, last, err := w.ids(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := masker{mask: w.opts.Mask, total: make(map[string]int64)}
+	tables := []struct {
+		first, last int64
+		step        func(ctx context.Context, tx *Tx, after, upto int64) error
+	}{
+		{first.LLMTrace, last.LLMTrace, m.calls},
+		{first.ErrorEvent, last.ErrorEvent, m.errors},
+		{first.Span, last.Span, m.spans},
+		{first.CustomEvent, last.CustomEvent, m.events},
+	}
+	k := walk{w: w, progress: progress, secure: true}
+	for _, t := range tables {
+		k.of += t.last - t.first + 1
+	}
+	for _, t := range tables {
+		err := k.table(ctx, t.first, t.last, func(tx *Tx, after, upto int64) error { return t.step(ctx, tx, after, upto) })
+		if err != nil {
+			return m.total, err
+		}
+	}
+	if len(m.total) == 0 {
+		return m.total, nil
+	}
+	// The log has the rows as they were.
+	return m.total, w.do(ctx, &job{emptyLog: true, do: func(*Tx) error { return nil }})
+}
+
+// masker masks stored rows.
+type masker struct {
+	mask  *redact.Masker
+	total map[string]int64 // of each rule
+}
+
+// texts masks each text that is there and tells whether there was a secret.
+func (m masker) texts(tx *Tx, kind string, texts ...*string) (found bool) {
+	for _, s := range texts {
+		if s == nil {
+			continue
+		}
+		text := *s
+		if isJSON(text) {
+			text = plain(text)
+		}
+		masked := m.mask.Mask(text, func(hit redact.Match) {
+			found = true
+			m.total[hit.Rule]++
+			tx.Count(Entry{kind, Masked, hit.Rule}, 1)
+		})
+		if masked != text {
+			*s = masked
+		}
+	}
+	return found
+}
+
+func (m masker) calls(ctx context.Context, tx *Tx, after, upto int64) error {
+	rows, err := tx.ListCallTexts(ctx, db.ListCallTextsParams{After: after, Upto: upto})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if !m.texts(tx, KindCall, r.InputText, r.OutputText, r.ErrorType, r.ErrorMessage, r.SessionID, r.Operation, r.Metadata) {
+			continue
+		}
+		err := tx.SetCallTexts(ctx, db.SetCallTextsParams{
+			ID: r.ID, InputText: r.InputText, OutputText: r.OutputText, ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage,
+			SessionID: r.SessionID, Operation: r.Operation, Metadata: r.Metadata,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m masker) errors(ctx context.Context, tx *Tx, after, upto int64) error {
+	rows, err := tx.ListErrorTexts(ctx, db.ListErrorTextsParams{After: after, Upto: upto})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if !m.texts(tx, KindError, &r.ErrorType, &r.Message, r.StackTrace, r.Metadata) {
+			continue
+		}
+		err := tx.SetErrorTexts(ctx, db.SetErrorTextsParams{
+			ID: r.ID, ErrorType: r.ErrorType, Message: r.Message, StackTrace: r.StackTrace, Metadata: r.Metadata,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m masker) spans(ctx context.Context, tx *Tx, after, upto int64) error {
+	rows, err := tx.ListSpanTexts(ctx, db.ListSpanTextsParams{After: after, Upto: upto})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if !m.texts(tx, KindSpan, &r.Name, r.Operation, r.SessionID, r.Agent, r.ErrorMessage, r.Metadata) {
+			continue
+		}
+		err := tx.SetSpanTexts(ctx, db.SetSpanTextsParams{
+			ID: r.ID, Name: r.Name, Operation: r.Operation, SessionID: r.SessionID, Agent: r.Agent,
+			ErrorMessage: r.ErrorMessage, Metadata: r.Metadata,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m masker) events(ctx context.Context, tx *Tx, after, upto int64) error {
+	rows, err := tx.ListEventTexts(ctx, db.ListEventTextsParams{After: after, Upto: upto})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if !m.texts(tx, KindEvent, &r.Name, r.SessionID, r.Metadata) {
+			continue
+		}
+		err := tx.SetEventTexts(ctx, db.SetEventTextsParams{ID: r.ID, Name: r.Name, SessionID: r.SessionID, Metadata: r.Metadata})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package writer
+
+import "github.com/kon-rad/openclaw-trace/db"
+
+// CacheWrite1hKey is the metadata member for the part of cache_write_tokens that the
+// provider keeps for an hour, at a price of its own.
+const CacheWrite1hKey = "openclaw_trace.cache_write_1h_tokens"
+
+// tokens makes the counts of a call parts of each other as the columns have it: prompt
+// tokens include those read from and written to a cache, completion tokens include
+// reasoning. Emitters that count them apart are known by a part that is larger than
+// its whole, or by a total that only all of them together make. The metadata then has
+// the number as it was reported.
+func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
+	cached := deref(c.CacheReadTokens) + deref(c.CacheWriteTokens)
+	total := deref(c.TotalTokens)
+	if n := c.PromptTokens; n != nil && cached > 0 &&
+		(*n < cached || total > 0 && c.CompletionTokens != nil && total == *n+cached+*c.CompletionTokens) {
+		p.apart("openclaw_trace.prompt_tokens", &c.PromptTokens, cached)
+	}
+	reasoning := deref(c.ReasoningTokens)
+	if n := c.CompletionTokens; n != nil && reasoning > 0 &&
+		(*n < reasoning || total > 0 && c.PromptTokens != nil && total == *c.PromptTokens+*n+reasoning) {
+		p.apart("openclaw_trace.completion_tokens", &c.CompletionTokens, reasoning)
+	}
+	if c.PromptTokens == nil || c.CompletionTokens == nil && !isEmbedding(c) {
+		return
+	}
+	switch sum := *c.PromptTokens + deref(c.CompletionTokens); {
+	case sum < 0: // no count that makes sense, and too large for an integer
+	case c.TotalTokens == nil:
+		c.TotalTokens = &sum
+	case total != sum:
+		p.conflict = true
+	}
+}
+
+// apart adds to a count the part that it does not include.
+func (p *preparer) apart(key string, n **int64, part int64) {
+	p.noteInt(key, **n)
+	whole := **n + part
+	*n = &whole
+	p.conflict = true
+}
+
+// isEmbedding tells whether c has no output tokens by its nature.
+func isEmbedding(c *db.InsertLLMTraceParams) bool { return deref(c.Operation) == "embeddings" }
