@@ -49,7 +49,7 @@ func (sc *scanner) privateKey(p int) int {
 		b += n + 1
 	}
 	line := sc.part(b, base64Char, 16)
-	if line == b || line < len(s) && line-b < 16 && (isBlank(s[line]) || strings.IndexByte("\"'`,.;)", s[line]) >= 0) {
+	if line == b || line < len(s) && line-b < 16 && (isBlank(s[line]) || strings.IndexByte("\"'`,.;)[", s[line]) >= 0) {
 		return 0
 	}
 
@@ -61,12 +61,12 @@ func (sc *scanner) privateKey(p int) int {
 			for e < len(s) && (isUpper(s[e]) || isDigit(s[e]) || s[e] == ' ') {
 				e++
 			}
-			dashes := 0
+			labelled, dashes := e > at+1, 0
 			for e < len(s) && s[e] == '-' {
 				e++
 				dashes++
 			}
-			if cut := e == len(s) || isQuote(s[e]) || s[e] == '\\'; dashes < 4 && !cut {
+			if cut := e == len(s) || isQuote(s[e]) || s[e] == '\\'; (dashes < 4 || !labelled || strings.HasPrefix(s[e:], "BEGIN")) && !cut {
 				e = at // it is no such line
 			}
 			sc.work += e - b

@@ -21,6 +21,9 @@ func (sc *scanner) email(i int) int {
 		start++
 	}
 	end := sc.part(i+1, urlChar|dottedChar, 255)
+	if sc.maskEnd(end) > end { // a token was part of the word
+		return i + 1
+	}
 	for end > i+1 && !isAlnum(s[end-1]) {
 		end--
 	}
