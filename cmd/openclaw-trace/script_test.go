@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,10 +21,11 @@ import (
 //
 //	exits CODE ARGS…         runs the binary, which must end with CODE
 //	serve                    starts the binary and waits until it listens
-//	stop                     ends it by SIGTERM; the file log is its log then
-//	post STATUS PATH BODY    sends BODY to it as JSON
+//	end                      ends it by SIGTERM; the file log is its log then (stop is testscript's, and ends the script)
+//	post STATUS PATH BODY    sends BODY to it as JSON; <N> in it stands for a text of N bytes
 //	health STATUS            asks it how it is
 //	sql DB STATEMENT         runs a statement and prints the rows it gives
+//	expand FILE…             replaces $NAMES in files by the values of the variables
 //	mode PERMISSIONS FILE…   compares permissions
 //	logged MESSAGE…          the log's messages begin with these, in this order
 //	busy PORT                listens on a port of 127.0.0.1, if nobody does already
@@ -48,8 +50,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "stop": stop, "post": post, "health": askHealth,
-			"sql": runSQL, "mode": mode, "logged": logged, "busy": busy,
+			"exits": exits, "serve": serve, "end": end, "post": post, "health": askHealth,
+			"sql": runSQL, "expand": expand, "mode": mode, "logged": logged, "busy": busy,
 		},
 	})
 }
@@ -76,21 +78,31 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value("sidecar").(*sidecar)
 	s.settings = nil
-	for _, name := range []string{"OCT_HOST", "OCT_PORT", "OCT_OTLP_PORT", "OCT_DB_PATH", "OCT_LOG_LEVEL", "OCT_AUTH_TOKEN", "OCT_PUSH_ENDPOINT"} {
+	for _, name := range []string{
+		"OCT_HOST", "OCT_PORT", "OCT_OTLP_PORT", "OCT_DB_PATH", "OCT_LOG_LEVEL", "OCT_AUTH_TOKEN", "OCT_PUSH_ENDPOINT",
+		"OCT_REDACT", "OCT_CAPTURE_CONTENT", "OCT_PRICES_FILE",
+	} {
 		s.settings = append(s.settings, name+"="+ts.Getenv(name))
 	}
 	s.process = s.start()
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func end(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value("sidecar").(*sidecar)
 	s.process.stop()
 	ts.Check(os.WriteFile(ts.MkAbs("log"), []byte(s.process.text()+s.process.stderr.String()), 0o600))
 }
 
+var lengths = regexp.MustCompile("<[0-9]+>")
+
 func post(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value("sidecar").(*sidecar)
-	req, err := http.NewRequest("POST", s.url+args[1], strings.NewReader(args[2]))
+	body := lengths.ReplaceAllStringFunc(args[2], func(n string) string {
+		length, err := strconv.Atoi(n[1 : len(n)-1])
+		ts.Check(err)
+		return strings.Repeat("All quiet. ", length/11+1)[:length]
+	})
+	req, err := http.NewRequest("POST", s.url+args[1], strings.NewReader(body))
 	ts.Check(err)
 	req.Header.Set("Content-Type", "application/json")
 	if token := ts.Getenv("OCT_AUTH_TOKEN"); token != "" {
@@ -122,6 +134,14 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintln(ts.Stdout(), v)
 	}
 	ts.Check(rows.Err())
+}
+
+// expand makes secrets of pieces, so that scanners of source trees stay quiet.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
 }
 
 func mode(ts *testscript.TestScript, neg bool, args []string) {

@@ -66,9 +66,13 @@ func onStored(ctx context.Context, cfg *config.Config, command string, stderr io
 		}
 	}
 	if _, err := os.Stat(cfg.DBPath); err != nil {
-		return api.WorkLine{}, fmt.Errorf("%s: there is no database: %w", command, err)
+		return api.WorkLine{}, fmt.Errorf("%s: the database cannot be found: %w", command, err)
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	opts, err := writerOptions(cfg, log)
+	if err != nil {
+		return api.WorkLine{}, err
+	}
 	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, Log: log})
 	if errors.Is(err, store.ErrInUse) {
 		return askServer(ctx, cfg, command, err, progress)
@@ -76,15 +80,12 @@ func onStored(ctx context.Context, cfg *config.Config, command string, stderr io
 	if err != nil {
 		return api.WorkLine{}, err
 	}
-	opts, err := writerOptions(cfg, log)
-	if err != nil {
-		return api.WorkLine{}, errors.Join(err, st.Close())
-	}
 	w, err := writer.New(st, opts)
 	if err != nil {
 		return api.WorkLine{}, errors.Join(err, st.Close())
 	}
 	line, err := do(w, progress)
+	line.Done = err == nil
 	_ = w.Close(context.Background()) // fails only when its context ends
 	return line, errors.Join(err, w.Err(), st.Close())
 }

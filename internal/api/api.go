@@ -81,7 +81,7 @@ func New(opts Options) *Server {
 	for path, allow := range methods {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow[2:])
-			s.writeError(w, r, &httpError{status: http.StatusMethodNotAllowed, message: r.Method + " is not allowed here; allowed: " + allow[2:]})
+			s.writeError(w, r, &httpError{status: http.StatusMethodNotAllowed, message: "this method is not allowed here; allowed: " + allow[2:]})
 		})
 	}
 	s.mux.HandleFunc("/", s.notFound)

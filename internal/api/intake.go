@@ -146,7 +146,7 @@ func (in *intake) read(r *http.Request) (_ *body, err error) {
 		}()
 		src = zip
 	default:
-		return nil, &httpError{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("Content-Encoding %.40q is not supported; send gzip or none", encoding)}
+		return nil, &httpError{status: http.StatusUnsupportedMediaType, message: "this Content-Encoding is not supported; send gzip or none"}
 	}
 
 	b := &body{in: in}
@@ -238,5 +238,5 @@ func accept(r *http.Request, kinds ...string) (string, error) {
 			return kind, nil
 		}
 	}
-	return "", &httpError{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("Content-Type %.80q is not supported here; send %s", r.Header.Get("Content-Type"), strings.Join(kinds, " or "))}
+	return "", &httpError{status: http.StatusUnsupportedMediaType, message: "this Content-Type is not supported here; send " + strings.Join(kinds, " or ")}
 }

@@ -514,6 +514,10 @@ func (n *nativeReader) hex(name string, dst **string) error {
 	}
 	lower := strings.ToLower(**dst)
 	*dst = &lower
+	if strings.Trim(lower, "0123456789abcdef") != "" {
+		*dst = nil
+		n.bad(name)
+	}
 	return nil
 }
 

@@ -264,10 +264,13 @@ func TestNativeValues(t *testing.T) {
 		}
 	}
 
-	for _, column := range []string{
-		"input_text", "error_message", "session_id", "agent", "operation", "otel_trace_id", "otel_span_id", "otel_parent_span_id",
-	} {
+	for _, column := range []string{"input_text", "error_message", "session_id", "agent", "operation"} {
 		f(`"`+column+`":"text"`, "text", "")
+		f(`"`+column+`":null`, nil, "")
+	}
+	for _, column := range []string{"otel_trace_id", "otel_span_id", "otel_parent_span_id"} {
+		f(`"`+column+`":"00FFab"`, "00ffab", "")
+		f(`"`+column+`":"text"`, nil, column)
 		f(`"`+column+`":null`, nil, "")
 	}
 	f(`"session_id":5`, nil, "session_id")

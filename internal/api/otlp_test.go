@@ -279,13 +279,13 @@ func TestExportErrors(t *testing.T) {
 		for _, kind := range []string{protobufType, jsonType} {
 			f(403, 7, "this Host is not allowed; OCT_ALLOWED_HOSTS may add it", "POST", path, kind, "", "Host: evil.example")
 			f(403, 7, "cross-origin requests are not allowed", "POST", path, kind, "", "Origin: https://evil.example")
-			f(405, 12, "PUT is not allowed here; allowed: POST", "PUT", path, kind, "")
+			f(405, 12, "this method is not allowed here; allowed: POST", "PUT", path, kind, "")
 			f(413, 8, "the body is larger than 1000 bytes (OCT_MAX_BODY_BYTES, counted after decompression); send smaller batches", "POST", path, kind, strings.Repeat(" ", 1001))
-			f(415, 3, `Content-Encoding "zstd" is not supported; send gzip or none`, "POST", path, kind, "", "Content-Encoding: zstd")
+			f(415, 3, `this Content-Encoding is not supported; send gzip or none`, "POST", path, kind, "", "Content-Encoding: zstd")
 		}
 	}
 	f(404, 5, "there is nothing at this path", "POST", "/v1/profiles", protobufType, "")
-	f(415, 3, `Content-Type "application/x-protobuf" is not supported here; send application/json or application/x-ndjson`, "POST", "/v1/errors", protobufType, "")
+	f(415, 3, `this Content-Type is not supported here; send application/json or application/x-ndjson`, "POST", "/v1/errors", protobufType, "")
 	s.Lost("test")
 	for _, kind := range []string{protobufType, jsonType} {
 		f(503, 14, "the database is not open: test", "POST", "/v1/traces", kind, "")

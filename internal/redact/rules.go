@@ -4,10 +4,10 @@ import "slices"
 
 // Rule describes a kind of secret.
 type Rule struct {
-	ID     string // stands in the mask
-	What   string // one line for people
-	Source string // the page that the form was taken from
-	Choice bool   // masked only if Options say so
+	ID     string `json:"id"`     // stands in the mask
+	What   string `json:"what"`   // one line for people
+	Source string `json:"source"` // the page that the form was taken from
+	Choice bool   `json:"choice"` // masked only if Options say so
 
 	shapes []shape
 }

@@ -256,8 +256,7 @@ func (p *preparer) content(key string, s *string) {
 	switch {
 	case p.opts.NoContent:
 	case isJSON(*s):
-		*s = plain(*s)
-		p.mask(s)
+		p.maskJSON(s)
 		*s = CutContent(*s, p.opts.MaxTextBytes)
 	default:
 		p.shorten(s, p.opts.MaxTextBytes)
@@ -271,8 +270,7 @@ func (p *preparer) metadata(m **string) {
 		if strings.Contains(**m, `\u0000`) {
 			p.repaired = true
 		}
-		**m = plain(**m)
-		p.mask(*m)
+		p.maskJSON(*m)
 		if p.opts.NoContent {
 			*m = withoutContent(**m)
 		} else if len(**m) > p.opts.MaxTextBytes {

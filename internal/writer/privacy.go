@@ -18,6 +18,27 @@ func (p *preparer) mask(s *string) {
 	*s = p.opts.Mask.Mask(*s, p.found)
 }
 
+// maskJSON is mask for a JSON text, however its characters are escaped.
+func (p *preparer) maskJSON(s *string) {
+	*s = maskJSON(p.opts.Mask, plain(*s), p.found)
+}
+
+// maskJSON returns s, which plain returned, masked. JSON in a string of JSON has escapes
+// that are themselves escaped. They may as well be part of a text that means them, so
+// they are undone only where that uncovers a secret.
+func maskJSON(m *redact.Masker, s string, found func(redact.Match)) string {
+	if inner := plainInside(s); inner != s && secrets(m, inner) > secrets(m, s) {
+		s = inner
+	}
+	return m.Mask(s, found)
+}
+
+// secrets returns how many there are in s.
+func secrets(m *redact.Masker, s string) (n int) {
+	m.Mask(s, func(redact.Match) { n++ })
+	return n
+}
+
 // found counts a secret for the ledger.
 func (p *preparer) found(m redact.Match) {
 	p.counts.Add(Entry{p.kind, Masked, m.Rule}, 1)
@@ -62,7 +83,7 @@ func plain(s string) string {
 		case ok && c == 0:
 			b.WriteString(`\ufffd`)
 			i += 5
-		case ok && c >= ' ' && c < 0x7f && c != '"' && c != '\\':
+		case ok && isPlain(c):
 			b.WriteByte(c)
 			i += 5
 		default:
@@ -72,6 +93,43 @@ func plain(s string) string {
 	}
 	return b.String()
 }
+
+// plainInside returns s with the escapes of JSON inside its strings undone as plain undoes
+// its own, at any depth.
+func plainInside(s string) string {
+	if !strings.Contains(s, `\\u00`) && !strings.Contains(s, `\\/`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		end := i
+		for end < len(s) && s[end] == '\\' {
+			end++
+		}
+		if end == i {
+			b.WriteByte(s[i])
+			continue
+		}
+		run := end - i // 2, 4, 8 … at depth 1, 2, 3 …
+		deep := run > 1 && run&(run-1) == 0
+		c, ok := escaped(s[end-1:])
+		switch {
+		case deep && end < len(s) && s[end] == '/':
+			b.WriteByte('/')
+			i = end
+		case deep && ok && isPlain(c):
+			b.WriteByte(c)
+			i = end + 4
+		default:
+			b.WriteString(s[i:end])
+			i = end - 1
+		}
+	}
+	return b.String()
+}
+
+// isPlain tells whether JSON needs no escape for c.
+func isPlain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
 
 // escaped returns the character that s begins with, if that is \u00 and two digits.
 func escaped(s string) (c byte, ok bool) {

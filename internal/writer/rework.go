@@ -3,6 +3,7 @@ package writer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -45,7 +46,7 @@ func (w *Writer) Reprice(ctx context.Context, table *pricing.Table, progress Pro
 	if err != nil {
 		return nil, err
 	}
-	walk := walk{w: w, progress: progress, of: last.LLMTrace - first.LLMTrace + 1}
+	walk := walk{w: w, progress: progress, of: rowsOf(first.LLMTrace, last.LLMTrace)}
 	err = walk.table(ctx, first.LLMTrace, last.LLMTrace, func(tx *Tx, after, upto int64) error {
 		// What is not in the sums yet would be corrected there before it is added.
 		if err := tx.summarize(); err != nil {
@@ -85,7 +86,18 @@ func (w *Writer) ids(ctx context.Context) (first db.FirstIDsRow, last db.LastIDs
 	return first, last, err
 }
 
+// rowsOf returns how many rows there are at most, from the first to the last id.
+func rowsOf(first, last int64) int64 {
+	if first == 0 { // none
+		return 0
+	}
+	return last - first + 1
+}
+
 func (k *walk) table(ctx context.Context, first, last int64, step func(tx *Tx, after, upto int64) error) error {
+	if first == 0 {
+		return nil
+	}
 	for after := first - 1; after < last; {
 		upto := min(after+stepIDs, last)
 		j := &job{secure: k.secure, do: func(tx *Tx) error { return step(tx, after, upto) }}
@@ -160,6 +172,9 @@ func nano(usd *float64) int64 { return int64(math.Round(deref(usd) * 1e9)) }
 // the disk. Ids, and the names of providers, models and agents, which sums are kept
 // under, are not looked at. It may be ended by ctx and started again.
 func (w *Writer) MaskStored(ctx context.Context, progress Progress) (map[string]int64, error) {
+	if w.opts.Mask == nil {
+		return nil, errors.New("nothing is masked here: OCT_REDACT is off")
+	}
 	first, last, err := w.ids(ctx)
 	if err != nil {
 		return nil, err
@@ -176,7 +191,7 @@ func (w *Writer) MaskStored(ctx context.Context, progress Progress) (map[string]
 	}
 	k := walk{w: w, progress: progress, secure: true}
 	for _, t := range tables {
-		k.of += t.last - t.first + 1
+		k.of += rowsOf(t.first, t.last)
 	}
 	for _, t := range tables {
 		err := k.table(ctx, t.first, t.last, func(tx *Tx, after, upto int64) error { return t.step(ctx, tx, after, upto) })
@@ -203,16 +218,20 @@ func (m masker) texts(tx *Tx, kind string, texts ...*string) (found bool) {
 		if s == nil {
 			continue
 		}
-		text := *s
-		if isJSON(text) {
-			text = plain(text)
+		hits := 0
+		hit := func(h redact.Match) {
+			hits++
+			m.total[h.Rule]++
+			tx.Count(Entry{kind, Masked, h.Rule}, 1)
 		}
-		masked := m.mask.Mask(text, func(hit redact.Match) {
+		masked := ""
+		if isJSON(*s) {
+			masked = maskJSON(m.mask, plain(*s), hit)
+		} else {
+			masked = m.mask.Mask(*s, hit)
+		}
+		if hits > 0 {
 			found = true
-			m.total[hit.Rule]++
-			tx.Count(Entry{kind, Masked, hit.Rule}, 1)
-		})
-		if masked != text {
 			*s = masked
 		}
 	}
