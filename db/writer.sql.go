@@ -289,6 +289,88 @@ func (q *Queries) FirstIDs(ctx context.Context) (FirstIDsRow, error) {
 	return i, err
 }
 
+const getCallTexts = `-- name: GetCallTexts :one
+SELECT id, input_text, output_text, error_type, error_message, session_id, operation, metadata
+FROM llm_traces WHERE id = ?1
+`
+
+type GetCallTextsRow struct {
+	ID           int64
+	InputText    *string
+	OutputText   *string
+	ErrorType    *string
+	ErrorMessage *string
+	SessionID    *string
+	Operation    *string
+	Metadata     *string
+}
+
+func (q *Queries) GetCallTexts(ctx context.Context, id int64) (GetCallTextsRow, error) {
+	row := q.db.QueryRowContext(ctx, getCallTexts, id)
+	var i GetCallTextsRow
+	err := row.Scan(
+		&i.ID,
+		&i.InputText,
+		&i.OutputText,
+		&i.ErrorType,
+		&i.ErrorMessage,
+		&i.SessionID,
+		&i.Operation,
+		&i.Metadata,
+	)
+	return i, err
+}
+
+const getErrorTexts = `-- name: GetErrorTexts :one
+SELECT id, error_type, message, stack_trace, metadata
+FROM error_events WHERE id = ?1
+`
+
+type GetErrorTextsRow struct {
+	ID         int64
+	ErrorType  string
+	Message    string
+	StackTrace *string
+	Metadata   *string
+}
+
+func (q *Queries) GetErrorTexts(ctx context.Context, id int64) (GetErrorTextsRow, error) {
+	row := q.db.QueryRowContext(ctx, getErrorTexts, id)
+	var i GetErrorTextsRow
+	err := row.Scan(
+		&i.ID,
+		&i.ErrorType,
+		&i.Message,
+		&i.StackTrace,
+		&i.Metadata,
+	)
+	return i, err
+}
+
+const getEventTexts = `-- name: GetEventTexts :one
+SELECT id, name, session_id, metadata
+FROM custom_events WHERE id = ?1
+`
+
+type GetEventTextsRow struct {
+	ID        int64
+	Name      string
+	SessionID *string
+	Metadata  *string
+}
+
+func (q *Queries) GetEventTexts(ctx context.Context, id int64) (GetEventTextsRow, error) {
+	row := q.db.QueryRowContext(ctx, getEventTexts, id)
+	var i GetEventTextsRow
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.SessionID,
+		&i.Metadata,
+	)
+	return i, err
+}
+
 const getMeta = `-- name: GetMeta :one
 SELECT value FROM meta WHERE key = ?1
 `
@@ -298,6 +380,36 @@ func (q *Queries) GetMeta(ctx context.Context, key string) (string, error) {
 	var value string
 	err := row.Scan(&value)
 	return value, err
+}
+
+const getSpanTexts = `-- name: GetSpanTexts :one
+SELECT id, name, operation, session_id, agent, error_message, metadata
+FROM spans WHERE id = ?1
+`
+
+type GetSpanTextsRow struct {
+	ID           int64
+	Name         string
+	Operation    *string
+	SessionID    *string
+	Agent        *string
+	ErrorMessage *string
+	Metadata     *string
+}
+
+func (q *Queries) GetSpanTexts(ctx context.Context, id int64) (GetSpanTextsRow, error) {
+	row := q.db.QueryRowContext(ctx, getSpanTexts, id)
+	var i GetSpanTextsRow
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Operation,
+		&i.SessionID,
+		&i.Agent,
+		&i.ErrorMessage,
+		&i.Metadata,
+	)
+	return i, err
 }
 
 const insertCustomEvent = `-- name: InsertCustomEvent :execresult
@@ -516,59 +628,6 @@ func (q *Queries) LastIDs(ctx context.Context) (LastIDsRow, error) {
 	return i, err
 }
 
-const listCallTexts = `-- name: ListCallTexts :many
-SELECT id, input_text, output_text, error_type, error_message, session_id, operation, metadata
-FROM llm_traces WHERE id > ?1 AND id <= ?2 ORDER BY id
-`
-
-type ListCallTextsParams struct {
-	After int64
-	Upto  int64
-}
-
-type ListCallTextsRow struct {
-	ID           int64
-	InputText    *string
-	OutputText   *string
-	ErrorType    *string
-	ErrorMessage *string
-	SessionID    *string
-	Operation    *string
-	Metadata     *string
-}
-
-func (q *Queries) ListCallTexts(ctx context.Context, arg ListCallTextsParams) ([]ListCallTextsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listCallTexts, arg.After, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListCallTextsRow
-	for rows.Next() {
-		var i ListCallTextsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.InputText,
-			&i.OutputText,
-			&i.ErrorType,
-			&i.ErrorMessage,
-			&i.SessionID,
-			&i.Operation,
-			&i.Metadata,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listCallsAfter = `-- name: ListCallsAfter :many
 
 SELECT id, created_at, provider, model, agent, status, latency_ms, cost_usd,
@@ -707,97 +766,6 @@ func (q *Queries) ListCallsToPrice(ctx context.Context, arg ListCallsToPricePara
 	return items, nil
 }
 
-const listErrorTexts = `-- name: ListErrorTexts :many
-SELECT id, error_type, message, stack_trace, metadata
-FROM error_events WHERE id > ?1 AND id <= ?2 ORDER BY id
-`
-
-type ListErrorTextsParams struct {
-	After int64
-	Upto  int64
-}
-
-type ListErrorTextsRow struct {
-	ID         int64
-	ErrorType  string
-	Message    string
-	StackTrace *string
-	Metadata   *string
-}
-
-func (q *Queries) ListErrorTexts(ctx context.Context, arg ListErrorTextsParams) ([]ListErrorTextsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listErrorTexts, arg.After, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListErrorTextsRow
-	for rows.Next() {
-		var i ListErrorTextsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.ErrorType,
-			&i.Message,
-			&i.StackTrace,
-			&i.Metadata,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listEventTexts = `-- name: ListEventTexts :many
-SELECT id, name, session_id, metadata FROM custom_events WHERE id > ?1 AND id <= ?2 ORDER BY id
-`
-
-type ListEventTextsParams struct {
-	After int64
-	Upto  int64
-}
-
-type ListEventTextsRow struct {
-	ID        int64
-	Name      string
-	SessionID *string
-	Metadata  *string
-}
-
-func (q *Queries) ListEventTexts(ctx context.Context, arg ListEventTextsParams) ([]ListEventTextsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listEventTexts, arg.After, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListEventTextsRow
-	for rows.Next() {
-		var i ListEventTextsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.SessionID,
-			&i.Metadata,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listLedger = `-- name: ListLedger :many
 SELECT kind, outcome, reason, n FROM ledger
 `
@@ -816,57 +784,6 @@ func (q *Queries) ListLedger(ctx context.Context) ([]Ledger, error) {
 			&i.Outcome,
 			&i.Reason,
 			&i.N,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listSpanTexts = `-- name: ListSpanTexts :many
-SELECT id, name, operation, session_id, agent, error_message, metadata
-FROM spans WHERE id > ?1 AND id <= ?2 ORDER BY id
-`
-
-type ListSpanTextsParams struct {
-	After int64
-	Upto  int64
-}
-
-type ListSpanTextsRow struct {
-	ID           int64
-	Name         string
-	Operation    *string
-	SessionID    *string
-	Agent        *string
-	ErrorMessage *string
-	Metadata     *string
-}
-
-func (q *Queries) ListSpanTexts(ctx context.Context, arg ListSpanTextsParams) ([]ListSpanTextsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listSpanTexts, arg.After, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListSpanTextsRow
-	for rows.Next() {
-		var i ListSpanTextsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.Operation,
-			&i.SessionID,
-			&i.Agent,
-			&i.ErrorMessage,
-			&i.Metadata,
 		); err != nil {
 			return nil, err
 		}

@@ -154,34 +154,35 @@ UPDATE usage SET cost_nano_usd = cost_nano_usd + @nano_usd, unpriced = unpriced 
 WHERE granularity = @granularity AND start_at = @start_at AND provider = @provider AND model = @model
     AND agent = @agent AND status = @status;
 
--- name: ListCallTexts :many
+-- name: GetCallTexts :one
 SELECT id, input_text, output_text, error_type, error_message, session_id, operation, metadata
-FROM llm_traces WHERE id > @after AND id <= @upto ORDER BY id;
+FROM llm_traces WHERE id = @id;
 
 -- name: SetCallTexts :exec
 UPDATE llm_traces SET input_text = @input_text, output_text = @output_text, error_type = @error_type,
     error_message = @error_message, session_id = @session_id, operation = @operation, metadata = @metadata
 WHERE id = @id;
 
--- name: ListErrorTexts :many
+-- name: GetErrorTexts :one
 SELECT id, error_type, message, stack_trace, metadata
-FROM error_events WHERE id > @after AND id <= @upto ORDER BY id;
+FROM error_events WHERE id = @id;
 
 -- name: SetErrorTexts :exec
 UPDATE error_events SET error_type = @error_type, message = @message, stack_trace = @stack_trace, metadata = @metadata
 WHERE id = @id;
 
--- name: ListSpanTexts :many
+-- name: GetSpanTexts :one
 SELECT id, name, operation, session_id, agent, error_message, metadata
-FROM spans WHERE id > @after AND id <= @upto ORDER BY id;
+FROM spans WHERE id = @id;
 
 -- name: SetSpanTexts :exec
 UPDATE spans SET name = @name, operation = @operation, session_id = @session_id, agent = @agent,
     error_message = @error_message, metadata = @metadata
 WHERE id = @id;
 
--- name: ListEventTexts :many
-SELECT id, name, session_id, metadata FROM custom_events WHERE id > @after AND id <= @upto ORDER BY id;
+-- name: GetEventTexts :one
+SELECT id, name, session_id, metadata
+FROM custom_events WHERE id = @id;
 
 -- name: SetEventTexts :exec
 UPDATE custom_events SET name = @name, session_id = @session_id, metadata = @metadata WHERE id = @id;

@@ -153,8 +153,8 @@ var dialect = []struct {
 }
 
 // providers gives the spellings of emitters the one that OpenTelemetry's
-// gen_ai.provider.name has. They are compared in lower case, and again without what
-// follows a dot: the AI SDK names the API too ("openai.chat").
+// gen_ai.provider.name has. They are compared in lower case, and again without the name
+// of an API, which the AI SDK appends ("openai.chat").
 var providers = map[string]string{
 	"openai":                 "openai",
 	"openai-codex":           "openai",
@@ -164,6 +164,7 @@ var providers = map[string]string{
 	"aws":                    "aws.bedrock",
 	"bedrock":                "aws.bedrock",
 	"bedrock-mantle":         "aws.bedrock",
+	"bedrock.anthropic":      "aws.bedrock",
 	"amazon":                 "aws.bedrock",
 	"amazon-bedrock":         "aws.bedrock",
 	"amazon_bedrock":         "aws.bedrock",
@@ -224,7 +225,7 @@ var providers = map[string]string{
 // apis are the endings by which the AI SDK tells a provider's APIs apart.
 var apis = map[string]bool{
 	"chat": true, "completion": true, "completions": true, "messages": true, "responses": true,
-	"embedding": true, "textembedding": true, "embeddings": true,
+	"embedding": true, "textembedding": true, "embeddings": true, "image": true, "speech": true, "transcription": true,
 }
 
 // ProviderKey is the metadata member for a provider's name as it was sent, where that is
@@ -234,20 +235,16 @@ const ProviderKey = "openclaw_trace.provider"
 // Provider returns the conventions' spelling of a provider's name, and otherwise the
 // name as it is.
 func Provider(name string) string {
-	for lower := strings.ToLower(name); ; {
-		if standard := providers[lower]; standard != "" {
+	for {
+		if standard := providers[strings.ToLower(name)]; standard != "" {
 			return standard
 		}
-		dot := strings.LastIndexByte(lower, '.')
-		if dot < 0 {
-			break
+		dot := strings.LastIndexByte(name, '.')
+		if dot <= 0 || !apis[strings.ToLower(name[dot+1:])] {
+			return name
 		}
-		lower = lower[:dot]
+		name = name[:dot]
 	}
-	if dot := strings.LastIndexByte(name, '.'); dot > 0 && apis[strings.ToLower(name[dot+1:])] {
-		return name[:dot]
-	}
-	return name
 }
 
 // operations gives the emitters' names of what a span does, in lower case, the

@@ -157,6 +157,9 @@ func (r *reader) collect(attrs []otlp.KeyValue) (isCall bool) {
 	for i := range attrs {
 		key := attrs[i].Key
 		mean, ok := meaningOf(key)
+		if v := &attrs[i].Value; v.Kind == otlp.Empty || v.Kind == otlp.String && v.Str == "" {
+			ok = false // it says nothing, and must not hide what another says
+		}
 		r.means = append(r.means, mean)
 		isCall = isCall || strings.HasPrefix(key, callPrefix)
 		r.hasRoles = r.hasRoles || key == "gen_ai.prompt.0.role"
@@ -220,10 +223,32 @@ func (r *reader) count(f field) *int64 {
 	}
 	if n < 0 || n > writer.MaxCount {
 		r.invalid = append(r.invalid, r.key(f))
+		if r.nextBest(f) {
+			return r.count(f)
+		}
 		return nil
 	}
 	return r.slab.int(n)
 }
+
+// nextBest takes the attribute that says a field best after the one taken so far, if
+// there is one.
+func (r *reader) nextBest(f field) bool {
+	at, best := uint16(0), uint8(math.MaxUint8)
+	for i, m := range r.means {
+		if m.field == f && m.rank > r.rank[f] && m.rank < best {
+			at, best = uint16(i+1), m.rank
+		}
+	}
+	if at == 0 {
+		return false
+	}
+	r.at[f], r.rank[f] = at, best
+	return true
+}
+
+// cut shortens a text as far as the writer will, and a little less.
+func (r *reader) cut(s string) string { return writer.CutWord(s, r.maxText+writer.MaskMargin) }
 
 // millis returns a field that measures time, in units of which a millisecond has
 // perMS, as whole milliseconds.

@@ -81,7 +81,9 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 	if l.Body.Kind != otlp.String && l.Body.Kind != otlp.Empty {
 		body = string(otlp.AppendJSON(nil, &l.Body))
 	}
-	e.Message = body
+	if contentEvent(l) == "" { // what was said to a model is no message of an error
+		e.Message = body
+	}
 	// With content off OpenClaw's body is the word "log", and an event's own text is
 	// shorter than what it is about.
 	for _, better := range [...]string{told, reason} {
@@ -97,7 +99,7 @@ func (r *reader) log(b *writer.Batch, l *otlp.LogRecord, severity string) {
 	}
 
 	if body != "" && body != e.Message {
-		r.meta.text("log.body", writer.Cut(body, r.maxText))
+		r.meta.text("log.body", r.cut(body))
 	}
 	if l.EventName != "" {
 		r.meta.text("log.event_name", l.EventName)

@@ -53,7 +53,7 @@ func (r *reader) withInstructions(input *string) *string {
 	b = append(b, '}')
 	if input != nil {
 		rest := strings.TrimLeft(*input, " \t\r\n")
-		if !strings.HasPrefix(rest, "[") {
+		if !strings.HasPrefix(rest, "[") || !valid(jsontext.Value(rest)) {
 			b = append(b, `,{"role":"user","parts":[`...)
 			b = append(appendText(b, *input), "]}]"...)
 			return r.slab.string(string(b))
@@ -271,13 +271,16 @@ func appendMessage(b []byte, m jsontext.Value) []byte {
 	b = append(append(b, `{"role":`...), role...)
 	b = append(b, `,"parts":[`...)
 	start := len(b)
-	var said []string // ids of tool calls, since some emitters say each twice
+	var said map[string]bool // ids of tool calls, since some emitters say each twice
 	block := func(v jsontext.Value, kind string) {
 		if id := toolCallID(v); id != "" {
-			if slices.Contains(said, id) {
+			if said[id] {
 				return
 			}
-			said = append(said, id)
+			if said == nil {
+				said = make(map[string]bool)
+			}
+			said[id] = true
 		}
 		b = appendBlock(separate(b, start), v, kind)
 	}

@@ -36,7 +36,7 @@ func (m *metadata) key(key string) {
 // masked it; anything else longer than that does not fit.
 func (m *metadata) value(key string, v *otlp.Value, maxText int) {
 	if v.Kind == otlp.String {
-		m.text(key, writer.Cut(v.Str, maxText+writer.MaskMargin))
+		m.text(key, writer.CutWord(v.Str, maxText+writer.MaskMargin))
 		return
 	}
 	start := len(m.buf)
@@ -87,7 +87,7 @@ func (m *metadata) events(events []otlp.Event, inColumns func(name string) bool,
 			m.buf = append(m.buf, ',')
 		}
 		m.buf = append(m.buf, `{"name":`...)
-		m.buf = otlp.AppendJSONString(m.buf, writer.Cut(e.Name, maxText))
+		m.buf = otlp.AppendJSONString(m.buf, writer.CutWord(e.Name, maxText+writer.MaskMargin))
 		m.buf = append(m.buf, `,"time":`...)
 		m.buf = strconv.AppendInt(m.buf, millis(e.TimeNano), 10)
 		for j := range e.Attrs {
@@ -126,9 +126,9 @@ func (m *metadata) origin(o *otlp.Origin, maxText int) {
 	}
 	// As OpenTelemetry maps a scope to formats that have none.
 	if o.ScopeName != "" {
-		m.text("otel.scope.name", writer.Cut(o.ScopeName, maxText))
+		m.text("otel.scope.name", writer.CutWord(o.ScopeName, maxText+writer.MaskMargin))
 	}
 	if o.ScopeVersion != "" {
-		m.text("otel.scope.version", writer.Cut(o.ScopeVersion, maxText))
+		m.text("otel.scope.version", writer.CutWord(o.ScopeVersion, maxText+writer.MaskMargin))
 	}
 }

@@ -79,15 +79,7 @@ func (r *reader) call(s *otlp.Span, c *db.InsertLLMTraceParams) {
 	r.texts(c, s)
 	r.cost(c, &detail)
 	r.outcomeOf(s, detail, &c.Status, &c.ErrorType, &c.ErrorMessage)
-	if c.Status != "ok" && value(c.PromptTokens) == 0 && value(c.CompletionTokens) == 0 &&
-		value(c.CacheReadTokens) == 0 && value(c.CacheWriteTokens) == 0 && value(c.ReasoningTokens) == 0 && value(c.TotalTokens) == 0 {
-		// A call that failed before its usage was known reports zeros.
-		c.PromptTokens, c.CompletionTokens, c.ReasoningTokens, c.TotalTokens = nil, nil, nil, nil
-		c.CacheReadTokens, c.CacheWriteTokens = nil, nil
-		if value(c.CostUSD) == 0 {
-			c.CostUSD = nil
-		}
-	}
+	writer.ForgetZeros(c)
 	if c.CostUSD != nil {
 		c.CostSource = r.slab.string(writer.Reported)
 	}
@@ -103,10 +95,10 @@ func (r *reader) call(s *otlp.Span, c *db.InsertLLMTraceParams) {
 	r.meta.events(s.Events, isContentEvent, r.maxText)
 	r.closing(s)
 	if said != c.Provider && said != "" {
-		r.meta.text(ProviderKey, writer.Cut(said, r.maxText))
+		r.meta.text(ProviderKey, r.cut(said))
 	}
 	if m, _ := r.text(responseModel); m != "" && m != c.Model {
-		r.meta.text(writer.ResponseModelKey, writer.Cut(m, r.maxText))
+		r.meta.text(writer.ResponseModelKey, r.cut(m))
 	}
 	if r.hourly != nil {
 		r.meta.int(writer.CacheWrite1hKey, *r.hourly)
@@ -115,7 +107,7 @@ func (r *reader) call(s *otlp.Span, c *db.InsertLLMTraceParams) {
 		{"openclaw.stopReason", detail.stopReason}, {"openclaw.responseId", detail.responseID}, {"openclaw.errorBody", detail.errorBody},
 	} {
 		if f.text != "" {
-			r.meta.text(f.key, writer.Cut(f.text, r.maxText))
+			r.meta.text(f.key, r.cut(f.text))
 		}
 	}
 	if defs, ok := r.text(toolDefinitions); ok {
@@ -162,7 +154,7 @@ func (r *reader) describe(s *otlp.Span, operation *string, name string, leave fu
 		kv, m := &s.Attrs[i], r.means[i]
 		if m.field != unknown && leave(m) {
 			winner := r.got(m.field)
-			if winner == &kv.Value || m.field > lastColumn || m.field == input || m.field == output || same(winner, &kv.Value) {
+			if winner == nil || winner == &kv.Value || m.field > lastColumn || m.field == input || m.field == output || same(winner, &kv.Value) {
 				continue
 			}
 		}
@@ -175,7 +167,7 @@ func (r *reader) describe(s *otlp.Span, operation *string, name string, leave fu
 		name = *operation + " " + name
 	}
 	if s.Name != "" && s.Name != name {
-		r.meta.text("span.name", writer.Cut(s.Name, r.maxText))
+		r.meta.text("span.name", r.cut(s.Name))
 	}
 	if s.Kind > kindInternal && (operation == nil || s.Kind != kindClient) {
 		r.meta.int("span.kind", int64(s.Kind))

@@ -188,7 +188,8 @@ func TestCallNumbers(t *testing.T) {
 	f(7.0, 7.0, false)
 	f("7", 7.0, false)
 	f(nil, nil, false)
-	for _, bad := range []any{-1, -1.0, 1.5, math.NaN(), math.Inf(1), 1e30, math.MaxInt64, "", "1.5", "many", "NaN", true, []any{1}, attrs{"n": 1}} {
+	f("", nil, false)
+	for _, bad := range []any{-1, -1.0, 1.5, math.NaN(), math.Inf(1), 1e30, math.MaxInt64, "1.5", "many", "NaN", true, []any{1}, attrs{"n": 1}} {
 		f(bad, nil, true)
 	}
 
@@ -202,7 +203,7 @@ func TestCallNumbers(t *testing.T) {
 	g("gen_ai.usage.cost", "CostUSD", 0.0, 0.0)
 	g("gen_ai.usage.cost", "CostUSD", 2, 2.0)
 	g("gen_ai.usage.cost", "CostUSD", "0.25", 0.25)
-	for _, bad := range []any{-0.1, math.NaN(), math.Inf(1), 1e300, "free", "NaN", "Inf", "", false} {
+	for _, bad := range []any{-0.1, math.NaN(), math.Inf(1), 1e300, "free", "NaN", "Inf", false} {
 		g("gen_ai.usage.cost", "CostUSD", bad, nil)
 	}
 	g("ai.response.msToFirstChunk", "TtftMS", 320.75, 320.0)

@@ -26,7 +26,7 @@ func (r *reader) tokens(c *db.InsertLLMTraceParams, s *otlp.Span) {
 	switch {
 	case isExclusive(s, c.Provider):
 		r.uncached, c.PromptTokens, c.TotalTokens = c.PromptTokens, nil, nil
-	case r.uncached == nil && r.fromAISDK():
+	case r.uncached == nil && r.fromAISDK() && !r.hasInputDetails():
 		r.aiUsage(c)
 	}
 	if c.PromptTokens == nil && r.uncached != nil {
@@ -53,7 +53,10 @@ func (r *reader) firstToken(s *otlp.Span) *int64 {
 	if ms := r.millis(ttftSeconds, 0.001); ms != nil {
 		return ms
 	}
-	text, _ := r.text(firstTokenAt)
+	text, ok := r.text(firstTokenAt)
+	if !ok {
+		return nil
+	}
 	at, err := time.Parse(time.RFC3339, strings.Trim(text, `"`))
 	if ms := at.UnixMilli() - millis(s.StartNano); err == nil && ms >= 0 && ms <= writer.MaxCount {
 		return r.slab.int(ms)
@@ -75,6 +78,12 @@ func newer(version, than string) bool {
 
 // fromAISDK tells whether the tokens come from the Vercel AI SDK up to version 6.
 func (r *reader) fromAISDK() bool { return strings.HasPrefix(r.key(operation), "ai.") }
+
+// hasInputDetails tells whether they are those of version 6 on.
+func (r *reader) hasInputDetails() bool {
+	const prefix = "ai.usage.inputTokenDetails."
+	return strings.HasPrefix(r.key(cacheRead), prefix) || strings.HasPrefix(r.key(cacheWrite), prefix)
+}
 
 // aiUsage reads what the AI SDK up to version 5 says of Anthropic's models, directly or
 // on Bedrock: input without cached tokens, and those in what the provider reported.
@@ -112,32 +121,93 @@ func (r *reader) aiUsage(c *db.InsertLLMTraceParams) {
 	eachMember(jsontext.Value(v.Str), func(_ string, v jsontext.Value) { eachMember(v, usage) })
 }
 
-// details reads counts that are sent as JSON: Langfuse's, which do not include each
-// other, and LangSmith's, which say only what a part of the others is.
+// details reads counts that are sent as JSON.
 func (r *reader) details(c *db.InsertLLMTraceParams) {
-	if r.got(usageDetails) == nil && r.got(inputDetails) == nil && r.got(outputDetails) == nil {
-		return
+	if r.at[usageDetails] > 0 {
+		r.langfuse(c)
 	}
-	for f, counts := range map[field]map[string]**int64{
-		usageDetails: {
-			"input": &r.uncached, "output": &c.CompletionTokens, "total": &c.TotalTokens,
-			"cache_read_input_tokens": &c.CacheReadTokens, "input_cached_tokens": &c.CacheReadTokens,
-			"cache_creation_input_tokens": &c.CacheWriteTokens, "output_reasoning_tokens": &c.ReasoningTokens,
-		},
-		inputDetails:  {"cache_read": &c.CacheReadTokens, "cache_creation": &c.CacheWriteTokens},
-		outputDetails: {"reasoning": &c.ReasoningTokens},
-	} {
-		v := r.got(f)
-		if v == nil || !valid(jsontext.Value(v.Str)) {
-			continue
-		}
-		eachMember(jsontext.Value(v.Str), func(name string, v jsontext.Value) {
-			n, err := strconv.ParseInt(string(v), 10, 64)
-			if dst := counts[name]; dst != nil && *dst == nil && err == nil && n >= 0 && n <= writer.MaxCount {
-				*dst = r.slab.int(n)
+	if r.at[inputDetails] > 0 || r.at[outputDetails] > 0 { // LangSmith's, of what the others count in
+		r.counts(inputDetails, func(name string, n int64) {
+			switch {
+			case name == "cache_read" && c.CacheReadTokens == nil:
+				c.CacheReadTokens = r.slab.int(n)
+			case name == "cache_creation" && c.CacheWriteTokens == nil:
+				c.CacheWriteTokens = r.slab.int(n)
+			}
+		})
+		r.counts(outputDetails, func(name string, n int64) {
+			if name == "reasoning" && c.ReasoningTokens == nil {
+				c.ReasoningTokens = r.slab.int(n)
 			}
 		})
 	}
+}
+
+// langfuse reads the kinds of tokens that Langfuse's SDK sends. They do not include each
+// other, but for the names that it passes on from OpenAI's API.
+func (r *reader) langfuse(c *db.InsertLLMTraceParams) {
+	var in, out, read, write, thought int64
+	var total, prompt, completion *int64
+	hasIn, hasOut := false, false
+	r.counts(usageDetails, func(name string, n int64) {
+		switch name {
+		case "total", "total_tokens":
+			total = r.slab.int(n)
+		case "prompt_tokens":
+			prompt = r.slab.int(n)
+		case "completion_tokens":
+			completion = r.slab.int(n)
+		case "cache_read_input_tokens", "input_cache_read", "input_cached_tokens", "input_cache_read_tokens":
+			in, read, hasIn = in+n, read+n, true
+		case "cache_creation_input_tokens", "input_cache_creation", "input_cache_creation_tokens":
+			in, write, hasIn = in+n, write+n, true
+		case "output_reasoning_tokens", "output_reasoning":
+			out, thought, hasOut = out+n, thought+n, true
+		default:
+			switch {
+			case strings.HasPrefix(name, "input"):
+				in, hasIn = in+n, true
+			case strings.HasPrefix(name, "output"):
+				out, hasOut = out+n, true
+			}
+		}
+	})
+	if hasIn && prompt == nil {
+		prompt = r.slab.int(in)
+	}
+	if hasOut && completion == nil {
+		completion = r.slab.int(out)
+	}
+	set := func(dst **int64, n *int64) {
+		if *dst == nil {
+			*dst = n
+		}
+	}
+	set(&c.PromptTokens, prompt)
+	set(&c.CompletionTokens, completion)
+	set(&c.TotalTokens, total)
+	for dst, n := range map[**int64]int64{&c.CacheReadTokens: read, &c.CacheWriteTokens: write, &c.ReasoningTokens: thought} {
+		if n > 0 {
+			set(dst, r.slab.int(n))
+		}
+	}
+}
+
+// counts calls f for each count of a field that is an object, as JSON or as Python
+// prints it.
+func (r *reader) counts(f field, each func(name string, n int64)) {
+	text, _ := r.text(f)
+	v := jsontext.Value(text)
+	if !valid(v) {
+		if v = jsontext.Value(strings.ReplaceAll(text, "'", `"`)); !valid(v) {
+			return
+		}
+	}
+	eachMember(v, func(name string, v jsontext.Value) {
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil && n >= 0 && n <= writer.MaxCount {
+			each(name, n)
+		}
+	})
 }
 
 // cost reads what the emitter says that the call cost.
@@ -148,14 +218,27 @@ func (r *reader) cost(c *db.InsertLLMTraceParams, d *detail) {
 		c.CostUSD = &sum
 	}
 	if v := r.got(costDetails); c.CostUSD == nil && v != nil && valid(jsontext.Value(v.Str)) {
+		var total *float64
+		parts := 0.0
 		eachMember(jsontext.Value(v.Str), func(name string, v jsontext.Value) {
-			if usd, err := strconv.ParseFloat(string(v), 64); name == "total" && err == nil && usd >= 0 && usd <= writer.MaxCostUSD {
-				c.CostUSD = &usd
+			usd, err := strconv.ParseFloat(string(v), 64)
+			switch {
+			case err != nil || !(usd >= 0 && usd <= writer.MaxCostUSD):
+			case name == "total":
+				total = &usd
+			default:
+				parts += usd
 			}
 		})
+		if total == nil && parts > 0 {
+			total = &parts
+		}
+		c.CostUSD = total
 	}
-	if c.CostUSD == nil && d.cost != nil && (*d.cost > 0 || value(c.PromptTokens)+value(c.CompletionTokens) == 0) {
-		// OpenClaw says 0 as well when it has no price.
+	if c.CostUSD == nil {
 		c.CostUSD = d.cost
+	}
+	if value(c.CostUSD) == 0 && value(c.PromptTokens)+value(c.CompletionTokens) > 0 {
+		c.CostUSD = nil // what emitters say that have no price
 	}
 }

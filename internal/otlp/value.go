@@ -89,6 +89,10 @@ func clean(s string) string {
 // UTF-8 become U+FFFD; nothing is escaped but what JSON demands.
 func AppendJSONString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
+	if i := plainPrefix(s); i == len(s) { // nearly all keys, and most values
+		dst = append(append(dst, '"'), s...)
+		return append(dst, '"')
+	}
 	s = clean(s)
 	dst = append(dst, '"')
 	done := 0
@@ -115,6 +119,16 @@ func AppendJSONString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[done:]...)
 	return append(dst, '"')
+}
+
+// plainPrefix returns how many bytes of s stand in JSON as they are, and in ASCII.
+func plainPrefix(s string) int {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= 0x80 || mustEscape[c] {
+			return i
+		}
+	}
+	return len(s)
 }
 
 var mustEscape = func() (t [256]bool) {

@@ -17,6 +17,7 @@ var (
 	ErrForeign  = errors.New("this is not a database of openclaw-trace; it was left untouched")
 	ErrNewer    = errors.New("the database was made by a newer version of openclaw-trace; it was left untouched")
 	ErrDamaged  = errors.New("the database is damaged")
+	ErrHeld     = errors.New("another program reads the database, and so keeps its log from being emptied")
 	ErrReplaced = errors.New("the database file was removed, replaced or truncated while it was open")
 )
 

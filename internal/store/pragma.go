@@ -128,6 +128,12 @@ func setSecureDelete(ctx context.Context, c *sql.Conn, mode string) error {
 	return err
 }
 
+// vacuum is no PRAGMA, but cannot be in queries/ either: it runs in no transaction.
+func vacuum(ctx context.Context, c *sql.Conn) error {
+	_, err := c.ExecContext(ctx, "VACUUM")
+	return err
+}
+
 func setBusyTimeout(ctx context.Context, c *sql.Conn) error {
 	_, err := c.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout)
 	return err

@@ -267,13 +267,18 @@ func (s *Store) SecureTx(f func(*db.Queries) error) error {
 	return errors.Join(err, setSecureDelete(ctx, s.conn.Conn, "OFF"))
 }
 
-// EmptyLog copies the whole log into the database and makes it empty, so that nothing
-// is left there of rows that were replaced. A reader may hold that back.
-func (s *Store) EmptyLog() error {
+// Rewrite makes the file anew from its rows and empties the log, so that nothing is left of
+// what was deleted or replaced. It takes as much room again while it runs, and seconds
+// for hundreds of megabytes. ErrHeld means that another program reads the database, so
+// that the log still has what was there.
+func (s *Store) Rewrite() error {
 	ctx := context.Background()
+	if err := vacuum(ctx, s.conn.Conn); err != nil {
+		return fmt.Errorf("make the file anew: %w", err)
+	}
 	held, err := truncateWAL(ctx, s.conn.Conn)
 	if err == nil && held {
-		s.opts.Log.Warn("the log of the database was not emptied, because another program reads it")
+		err = ErrHeld
 	}
 	return errors.Join(err, setBusyTimeout(ctx, s.conn.Conn))
 }

@@ -256,7 +256,7 @@ func (p *preparer) content(key string, s *string) {
 	switch {
 	case p.opts.NoContent:
 	case isJSON(*s):
-		p.maskJSON(s)
+		p.mask(s)
 		*s = CutContent(*s, p.opts.MaxTextBytes)
 	default:
 		p.shorten(s, p.opts.MaxTextBytes)
@@ -270,7 +270,7 @@ func (p *preparer) metadata(m **string) {
 		if strings.Contains(**m, `\u0000`) {
 			p.repaired = true
 		}
-		p.maskJSON(*m)
+		p.mask(*m)
 		if p.opts.NoContent {
 			*m = withoutContent(**m)
 		} else if len(**m) > p.opts.MaxTextBytes {

@@ -22,6 +22,20 @@ func Cut(s string, n int) string {
 	return s[:n]
 }
 
+// CutWord is Cut, and does not end inside a word either, unless that is longer than
+// 4 KiB: a word that is half there may be half a secret.
+func CutWord(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	s = Cut(s, n)
+	const longest = 4 << 10
+	if i := strings.LastIndexAny(s, " \t\r\n"); i >= len(s)-longest && i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
 // CutContent shortens an input or output text to n bytes. A JSON array of messages
 // stays one: first its long strings are shortened, each saying by how much, then
 // messages from the middle give way to {"omitted": count}; leading system messages

@@ -26,9 +26,9 @@ func (tx *Tx) summarize() error {
 }
 
 type job struct {
-	do       func(*Tx) error
-	secure   bool // overwrite on the disk what it replaces
-	emptyLog bool // copy the log into the database and empty it, after do
+	do      func(*Tx) error
+	secure  bool // overwrite on the disk what it replaces
+	rewrite bool // instead of do: make the file anew
 
 	err  error
 	done chan struct{} // holds one token
@@ -88,25 +88,14 @@ func (j *job) run(w *Writer) error {
 	defer w.reset()
 	tx := &Tx{w: w}
 	w.working.Store(time.Now().UnixMilli())
-	transact := w.st.Tx
-	if j.secure {
-		transact = w.st.SecureTx
-	}
-	err := transact(func(q *db.Queries) error {
-		tx.Queries = q
-		if err := j.do(tx); err != nil {
-			return err
-		}
-		return w.writeDelta(context.Background(), q)
-	})
-	if err == nil && j.emptyLog {
-		err = w.st.EmptyLog()
-	}
+	err := j.transact(w, tx)
 	if err == nil {
 		err = w.st.Check()
 	}
 	w.working.Store(0)
-	w.report(err)
+	if !j.rewrite || store.Classify(err) == store.Fatal {
+		w.report(err) // a file that cannot be made anew takes rows all the same
+	}
 	if w.unsynced.IsZero() {
 		w.unsynced = time.Now()
 	}
@@ -122,4 +111,21 @@ func (j *job) run(w *Writer) error {
 		return err
 	}
 	return nil
+}
+
+func (j *job) transact(w *Writer, tx *Tx) error {
+	if j.rewrite {
+		return w.st.Rewrite()
+	}
+	run := w.st.Tx
+	if j.secure {
+		run = w.st.SecureTx
+	}
+	return run(func(q *db.Queries) error {
+		tx.Queries = q
+		if err := j.do(tx); err != nil {
+			return err
+		}
+		return w.writeDelta(context.Background(), q)
+	})
 }

@@ -68,11 +68,13 @@ func (p *prices) of(c *db.InsertLLMTraceParams) (usd *float64, source *string) {
 // member returns the raw value of a scalar member of metadata, or "".
 func member(metadata *string, key string) string {
 	// An unescaped quote begins a name or ends a value, so this is found nowhere else.
-	_, after, ok := strings.Cut(deref(metadata), `"`+key+`":`)
+	_, after, _ := strings.Cut(deref(metadata), `"`+key+`"`)
+	after, ok := strings.CutPrefix(strings.TrimLeft(after, " \t\r\n"), ":")
 	if !ok {
 		return ""
 	}
-	end := strings.IndexAny(after, ",}")
+	after = strings.TrimLeft(after, " \t\r\n")
+	end := strings.IndexAny(after, ",} \t\r\n")
 	if strings.HasPrefix(after, `"`) {
 		end = strings.IndexByte(after[1:], '"') + 2
 	}

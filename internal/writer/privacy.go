@@ -14,29 +14,28 @@ import (
 const MaskMargin = 8 << 10
 
 // mask replaces secrets in s and counts them.
-func (p *preparer) mask(s *string) {
-	*s = p.opts.Mask.Mask(*s, p.found)
-}
+func (p *preparer) mask(s *string) { *s = mask(p.opts.Mask, *s, p.found) }
 
-// maskJSON is mask for a JSON text, however its characters are escaped.
-func (p *preparer) maskJSON(s *string) {
-	*s = maskJSON(p.opts.Mask, plain(*s), p.found)
-}
-
-// maskJSON returns s, which plain returned, masked. JSON in a string of JSON has escapes
-// that are themselves escaped. They may as well be part of a text that means them, so
+// mask returns s masked, however its characters are escaped. JSON inside a text, or inside
+// a string of JSON, has escapes; they may as well be part of a text that means them, so
 // they are undone only where that uncovers a secret.
-func maskJSON(m *redact.Masker, s string, found func(redact.Match)) string {
-	if inner := plainInside(s); inner != s && secrets(m, inner) > secrets(m, s) {
-		s = inner
+func mask(m *redact.Masker, s string, found func(redact.Match)) string {
+	json := isJSON(s)
+	if json {
+		s = plain(s)
 	}
-	return m.Mask(s, found)
-}
-
-// secrets returns how many there are in s.
-func secrets(m *redact.Masker, s string) (n int) {
-	m.Mask(s, func(redact.Match) { n++ })
-	return n
+	s = m.Mask(s, found)
+	if inner := plainInside(s, !json); inner != s {
+		hits := 0
+		masked := m.Mask(inner, func(h redact.Match) {
+			hits++
+			found(h)
+		})
+		if hits > 0 {
+			return masked
+		}
+	}
+	return s
 }
 
 // found counts a secret for the ledger.
@@ -58,16 +57,22 @@ func (p *preparer) shorten(s *string, n int) {
 	*s = Cut(*s, n)
 }
 
-// isJSON tells whether a content looks like JSON and not like text.
+// isJSON tells whether s is JSON, an array or an object. Of a text without escapes it is
+// enough to know that it may be.
 func isJSON(s string) bool {
-	s = strings.TrimLeft(s, " \t\r\n")
-	return strings.HasPrefix(s, "[") || strings.HasPrefix(s, "{")
+	t := strings.TrimLeft(s, " \t\r\n")
+	if !strings.HasPrefix(t, "[") && !strings.HasPrefix(t, "{") {
+		return false
+	}
+	return !hasEscapes(s) || jsontext.Value(s).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
+
+func hasEscapes(s string) bool { return strings.Contains(s, `\u00`) || strings.Contains(s, `\/`) }
 
 // plain returns the JSON text s with characters that need no escape as themselves, so
 // that a secret is found however it was written, and NUL as U+FFFD.
 func plain(s string) string {
-	if !strings.Contains(s, `\u00`) && !strings.Contains(s, `\/`) {
+	if !hasEscapes(s) {
 		return s
 	}
 	var b strings.Builder
@@ -94,10 +99,11 @@ func plain(s string) string {
 	return b.String()
 }
 
-// plainInside returns s with the escapes of JSON inside its strings undone as plain undoes
-// its own, at any depth.
-func plainInside(s string) string {
-	if !strings.Contains(s, `\\u00`) && !strings.Contains(s, `\\/`) {
+// plainInside returns s with the escapes of JSON inside it undone as plain undoes its own,
+// at any depth: with text those of JSON in a text, otherwise those of JSON in strings of
+// JSON.
+func plainInside(s string, text bool) string {
+	if !hasEscapes(s) {
 		return s
 	}
 	var b strings.Builder
@@ -110,8 +116,8 @@ func plainInside(s string) string {
 			b.WriteByte(s[i])
 			continue
 		}
-		run := end - i // 2, 4, 8 … at depth 1, 2, 3 …
-		deep := run > 1 && run&(run-1) == 0
+		run := end - i // 1, 2, 4, 8 … at depth 0, 1, 2, 3 …
+		deep := (run > 1 || text) && run&(run-1) == 0
 		c, ok := escaped(s[end-1:])
 		switch {
 		case deep && end < len(s) && s[end] == '/':
@@ -149,31 +155,34 @@ func escaped(s string) (c byte, ok bool) {
 	return c, true
 }
 
-// With OCT_CAPTURE_CONTENT=off metadata keeps numbers, true and false, and of its texts
-// those whose names begin with one of naming and with none of telling, up to maxName
-// bytes: names of things, and no content.
-var (
-	naming = []string{
-		"openclaw_trace.", "openclaw.", "service.", "host.", "otel.", "span.", "name", "log.event_name", "log.trace_id", "log.span_id",
-		"error.", "exception.type", "server.", "user.id", "session.id", "gen_ai.system", "gen_ai.provider.", "gen_ai.operation.", "gen_ai.request.",
-		"gen_ai.response.", "gen_ai.agent.", "gen_ai.conversation.", "gen_ai.tool.name", "gen_ai.tool.type", "gen_ai.tool.call.id", "gen_ai.output.type",
-		"gen_ai.workflow.", "llm.model_name", "llm.provider", "llm.system", "llm.request.type", "llm.response.", "openinference.span.kind", "tool.name",
-		"traceloop.span.kind", "traceloop.entity.name", "traceloop.workflow.name", "ai.model.", "ai.operationId", "ai.telemetry.functionId",
-		"ai.response.id", "ai.response.model", "ai.response.finishReason", "ai.toolCall.name", "ai.toolCall.id",
+// names are the members of metadata whose texts OCT_CAPTURE_CONTENT=off keeps, up to
+// maxName bytes: they name something, and nobody says anything in them.
+var names = func() map[string]bool {
+	m := make(map[string]bool)
+	for name := range strings.FieldsSeq(`
+		error.type exception.type server.address user.id session.id span.name
+		log.event_name log.trace_id log.span_id
+		gen_ai.system gen_ai.provider.name gen_ai.operation.name gen_ai.request.model gen_ai.response.model gen_ai.response.id
+		gen_ai.response.finish_reasons gen_ai.output.type gen_ai.agent.id gen_ai.agent.name gen_ai.agent.version
+		gen_ai.conversation.id gen_ai.workflow.name gen_ai.tool.name gen_ai.tool.type gen_ai.tool.call.id
+		openclaw.provider openclaw.model openclaw.api openclaw.transport openclaw.channel openclaw.trigger openclaw.outcome
+		openclaw.agent openclaw.harness.id openclaw.harness.plugin openclaw.harness.phase openclaw.errorCategory openclaw.errorCode
+		openclaw.failureKind openclaw.toolName openclaw.tool.source openclaw.tool.owner openclaw.tool.params.kind openclaw.event
+		openclaw.subsystem openclaw.logger openclaw.stopReason openclaw.responseId openclaw.model_call.observation_unit
+		openclaw.failover.reason openclaw.failover.to_provider openclaw.failover.to_model openclaw.exec.target openclaw.exec.mode
+		openclaw.exec.exit_signal openclaw.phase openclaw.gateway.rpc.method openclaw.gateway.rpc.phase openclaw.gateway.rpc.outcome
+		openclaw.failoverReason openclaw.providerRuntimeFailureKind openclaw.log.level
+		llm.model_name llm.provider llm.system llm.request.type openinference.span.kind traceloop.span.kind traceloop.entity.name
+		traceloop.workflow.name ai.model.id ai.model.provider ai.operationId ai.telemetry.functionId ai.response.id ai.response.model
+		ai.response.finishReason ai.toolCall.name ai.toolCall.id tool.name`) {
+		m[name] = true
 	}
-	telling = []string{"openclaw.content.", "openclaw.error", "openclaw.rawError", "openclaw.log.", "gen_ai.system_instructions", "gen_ai.request.stop"}
-)
+	return m
+}()
 
 func isName(key string) bool {
-	begins := func(list []string) bool {
-		for _, prefix := range list {
-			if strings.HasPrefix(key, prefix) {
-				return true
-			}
-		}
-		return false
-	}
-	return begins(naming) && !begins(telling)
+	return names[key] || strings.HasPrefix(key, "openclaw_trace.") || strings.HasPrefix(key, "service.") ||
+		strings.HasPrefix(key, "host.") || strings.HasPrefix(key, "otel.scope.")
 }
 
 // withoutContent returns the JSON object metadata with numbers and names only, or nil
@@ -206,7 +215,8 @@ func keepNumbers(d *jsontext.Decoder, e *jsontext.Encoder, name string) error {
 				return err
 			}
 			key := t.String()
-			if k := d.PeekKind(); k == 'n' || k == '"' && !isName(key) {
+			keep := isName(key) || key == "name" && name == "span.events"
+			if k := d.PeekKind(); k == 'n' || k == '"' && !keep {
 				if err := d.SkipValue(); err != nil {
 					return err
 				}
@@ -214,6 +224,9 @@ func keepNumbers(d *jsontext.Decoder, e *jsontext.Encoder, name string) error {
 			}
 			if err := e.WriteToken(jsontext.String(key)); err != nil {
 				return err
+			}
+			if key == "name" && keep {
+				key = "span.name"
 			}
 			if err := keepNumbers(d, e, key); err != nil {
 				return err

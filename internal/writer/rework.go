@@ -3,7 +3,9 @@ package writer
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -47,21 +49,22 @@ func (w *Writer) Reprice(ctx context.Context, table *pricing.Table, progress Pro
 		return nil, err
 	}
 	walk := walk{w: w, progress: progress, of: rowsOf(first.LLMTrace, last.LLMTrace)}
-	err = walk.table(ctx, first.LLMTrace, last.LLMTrace, func(tx *Tx, after, upto int64) error {
+	err = walk.table(ctx, first.LLMTrace, last.LLMTrace, func(tx *Tx, after, upto int64) (int64, error) {
+		ctx := context.Background() // a step is not ended half-way
 		// What is not in the sums yet would be corrected there before it is added.
 		if err := tx.summarize(); err != nil {
-			return err
+			return after, err
 		}
 		calls, err := tx.ListCallsToPrice(ctx, db.ListCallsToPriceParams{After: after, Upto: upto})
 		if err != nil {
-			return err
+			return after, err
 		}
 		for i := range calls {
 			if err := reprice(ctx, tx, &calls[i], prices, changes); err != nil {
-				return err
+				return after, err
 			}
 		}
-		return nil
+		return upto, nil
 	})
 	return slices.SortedFunc(maps.Values(changes), func(a, b *Repricing) int {
 		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Model, b.Model))
@@ -80,7 +83,7 @@ type walk struct {
 func (w *Writer) ids(ctx context.Context) (first db.FirstIDsRow, last db.LastIDsRow, err error) {
 	err = w.Do(ctx, func(tx *Tx) error {
 		last = w.last
-		first, err = tx.FirstIDs(ctx)
+		first, err = tx.FirstIDs(context.Background())
 		return err
 	})
 	return first, last, err
@@ -94,18 +97,23 @@ func rowsOf(first, last int64) int64 {
 	return last - first + 1
 }
 
-func (k *walk) table(ctx context.Context, first, last int64, step func(tx *Tx, after, upto int64) error) error {
+// table has step look at the ids of a table, some at a time; step returns how far it got.
+func (k *walk) table(ctx context.Context, first, last int64, step func(tx *Tx, after, upto int64) (int64, error)) error {
 	if first == 0 {
 		return nil
 	}
 	for after := first - 1; after < last; {
 		upto := min(after+stepIDs, last)
-		j := &job{secure: k.secure, do: func(tx *Tx) error { return step(tx, after, upto) }}
+		reached := after
+		j := &job{secure: k.secure, do: func(tx *Tx) (err error) {
+			reached, err = step(tx, after, upto)
+			return err
+		}}
 		if err := k.w.do(ctx, j); err != nil {
 			return err
 		}
-		k.rows += upto - after
-		after = upto
+		k.rows += reached - after
+		after = reached
 		if k.progress != nil {
 			k.progress(k.rows, k.of)
 		}
@@ -168,8 +176,9 @@ func reprice(ctx context.Context, tx *Tx, c *db.ListCallsToPriceRow, p *prices, 
 func nano(usd *float64) int64 { return int64(math.Round(deref(usd) * 1e9)) }
 
 // MaskStored masks the rows that were stored before the rules were what they are, and
-// returns how many secrets of each rule there were. What it replaces is overwritten on
-// the disk. Ids, and the names of providers, models and agents, which sums are kept
+// returns how many secrets of each rule there were. Then the file is made anew, so that
+// nothing is left of them on the disk; if that fails the error says so, and the next
+// call does it. Ids, and the names of providers, models and agents, which sums are kept
 // under, are not looked at. It may be ended by ctx and started again.
 func (w *Writer) MaskStored(ctx context.Context, progress Progress) (map[string]int64, error) {
 	if w.opts.Mask == nil {
@@ -182,28 +191,63 @@ func (w *Writer) MaskStored(ctx context.Context, progress Progress) (map[string]
 	m := masker{mask: w.opts.Mask, total: make(map[string]int64)}
 	tables := []struct {
 		first, last int64
-		step        func(ctx context.Context, tx *Tx, after, upto int64) error
+		row         func(tx *Tx, id int64) (bytes int, err error)
 	}{
-		{first.LLMTrace, last.LLMTrace, m.calls},
-		{first.ErrorEvent, last.ErrorEvent, m.errors},
-		{first.Span, last.Span, m.spans},
-		{first.CustomEvent, last.CustomEvent, m.events},
+		{first.LLMTrace, last.LLMTrace, m.call},
+		{first.ErrorEvent, last.ErrorEvent, m.errorEvent},
+		{first.Span, last.Span, m.span},
+		{first.CustomEvent, last.CustomEvent, m.event},
 	}
 	k := walk{w: w, progress: progress, secure: true}
 	for _, t := range tables {
 		k.of += rowsOf(t.first, t.last)
 	}
 	for _, t := range tables {
-		err := k.table(ctx, t.first, t.last, func(tx *Tx, after, upto int64) error { return t.step(ctx, tx, after, upto) })
+		err := k.table(ctx, t.first, t.last, func(tx *Tx, after, upto int64) (int64, error) {
+			// Row by row, since one may have megabytes.
+			for bytes := 0; after < upto && bytes < maxStepBytes; {
+				n, err := t.row(tx, after+1)
+				if err != nil {
+					return after, err
+				}
+				bytes += n
+				after++
+			}
+			return after, nil
+		})
 		if err != nil {
 			return m.total, err
 		}
 	}
-	if len(m.total) == 0 {
-		return m.total, nil
+	return m.total, w.scrub(ctx)
+}
+
+// maxStepBytes is how much text a step looks at, but for the last row.
+const maxStepBytes = 1 << 20
+
+// metaReplaced is the key in meta that says that the file has remains of what was masked.
+const metaReplaced = "replaced"
+
+// scrub makes the file anew if that is due.
+func (w *Writer) scrub(ctx context.Context) error {
+	due := false
+	err := w.Do(ctx, func(tx *Tx) error {
+		text, err := tx.GetMeta(context.Background(), metaReplaced)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		due = text != ""
+		return err
+	})
+	if err != nil || !due {
+		return err
 	}
-	// The log has the rows as they were.
-	return m.total, w.do(ctx, &job{emptyLog: true, do: func(*Tx) error { return nil }})
+	if err := w.do(ctx, &job{rewrite: true}); err != nil {
+		return fmt.Errorf("what was found is masked, but the file still has remains of it; run this again: %w", err)
+	}
+	return w.Do(ctx, func(tx *Tx) error {
+		return tx.SetMeta(context.Background(), db.SetMetaParams{Key: metaReplaced})
+	})
 }
 
 // masker masks stored rows.
@@ -212,104 +256,99 @@ type masker struct {
 	total map[string]int64 // of each rule
 }
 
-// texts masks each text that is there and tells whether there was a secret.
-func (m masker) texts(tx *Tx, kind string, texts ...*string) (found bool) {
+// texts masks each text that is there, and returns how many bytes there were and whether
+// there was a secret.
+func (m masker) texts(tx *Tx, kind string, texts ...*string) (bytes int, found bool, err error) {
 	for _, s := range texts {
 		if s == nil {
 			continue
 		}
+		bytes += len(*s)
 		hits := 0
-		hit := func(h redact.Match) {
+		masked := mask(m.mask, *s, func(h redact.Match) {
 			hits++
 			m.total[h.Rule]++
 			tx.Count(Entry{kind, Masked, h.Rule}, 1)
-		}
-		masked := ""
-		if isJSON(*s) {
-			masked = maskJSON(m.mask, plain(*s), hit)
-		} else {
-			masked = m.mask.Mask(*s, hit)
-		}
+		})
 		if hits > 0 {
 			found = true
 			*s = masked
 		}
 	}
-	return found
+	if found {
+		err = tx.SetMeta(context.Background(), db.SetMetaParams{Key: metaReplaced, Value: "1"})
+	}
+	return bytes, found, err
 }
 
-func (m masker) calls(ctx context.Context, tx *Tx, after, upto int64) error {
-	rows, err := tx.ListCallTexts(ctx, db.ListCallTextsParams{After: after, Upto: upto})
+func (m masker) call(tx *Tx, id int64) (bytes int, err error) {
+	ctx := context.Background()
+	r, err := tx.GetCallTexts(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, r := range rows {
-		if !m.texts(tx, KindCall, r.InputText, r.OutputText, r.ErrorType, r.ErrorMessage, r.SessionID, r.Operation, r.Metadata) {
-			continue
-		}
-		err := tx.SetCallTexts(ctx, db.SetCallTextsParams{
-			ID: r.ID, InputText: r.InputText, OutputText: r.OutputText, ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage,
-			SessionID: r.SessionID, Operation: r.Operation, Metadata: r.Metadata,
-		})
-		if err != nil {
-			return err
-		}
+	bytes, found, err := m.texts(tx, KindCall, r.InputText, r.OutputText, r.ErrorType, r.ErrorMessage, r.SessionID, r.Operation, r.Metadata)
+	if err != nil || !found {
+		return bytes, err
 	}
-	return nil
+	return bytes, tx.SetCallTexts(ctx, db.SetCallTextsParams{
+		ID: r.ID, InputText: r.InputText, OutputText: r.OutputText, ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage,
+		SessionID: r.SessionID, Operation: r.Operation, Metadata: r.Metadata,
+	})
 }
 
-func (m masker) errors(ctx context.Context, tx *Tx, after, upto int64) error {
-	rows, err := tx.ListErrorTexts(ctx, db.ListErrorTextsParams{After: after, Upto: upto})
+func (m masker) errorEvent(tx *Tx, id int64) (bytes int, err error) {
+	ctx := context.Background()
+	r, err := tx.GetErrorTexts(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, r := range rows {
-		if !m.texts(tx, KindError, &r.ErrorType, &r.Message, r.StackTrace, r.Metadata) {
-			continue
-		}
-		err := tx.SetErrorTexts(ctx, db.SetErrorTextsParams{
-			ID: r.ID, ErrorType: r.ErrorType, Message: r.Message, StackTrace: r.StackTrace, Metadata: r.Metadata,
-		})
-		if err != nil {
-			return err
-		}
+	bytes, found, err := m.texts(tx, KindError, &r.ErrorType, &r.Message, r.StackTrace, r.Metadata)
+	if err != nil || !found {
+		return bytes, err
 	}
-	return nil
+	return bytes, tx.SetErrorTexts(ctx, db.SetErrorTextsParams{
+		ID: r.ID, ErrorType: r.ErrorType, Message: r.Message, StackTrace: r.StackTrace, Metadata: r.Metadata,
+	})
 }
 
-func (m masker) spans(ctx context.Context, tx *Tx, after, upto int64) error {
-	rows, err := tx.ListSpanTexts(ctx, db.ListSpanTextsParams{After: after, Upto: upto})
+func (m masker) span(tx *Tx, id int64) (bytes int, err error) {
+	ctx := context.Background()
+	r, err := tx.GetSpanTexts(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, r := range rows {
-		if !m.texts(tx, KindSpan, &r.Name, r.Operation, r.SessionID, r.Agent, r.ErrorMessage, r.Metadata) {
-			continue
-		}
-		err := tx.SetSpanTexts(ctx, db.SetSpanTextsParams{
-			ID: r.ID, Name: r.Name, Operation: r.Operation, SessionID: r.SessionID, Agent: r.Agent,
-			ErrorMessage: r.ErrorMessage, Metadata: r.Metadata,
-		})
-		if err != nil {
-			return err
-		}
+	bytes, found, err := m.texts(tx, KindSpan, &r.Name, r.Operation, r.SessionID, r.Agent, r.ErrorMessage, r.Metadata)
+	if err != nil || !found {
+		return bytes, err
 	}
-	return nil
+	return bytes, tx.SetSpanTexts(ctx, db.SetSpanTextsParams{
+		ID: r.ID, Name: r.Name, Operation: r.Operation, SessionID: r.SessionID, Agent: r.Agent,
+		ErrorMessage: r.ErrorMessage, Metadata: r.Metadata,
+	})
 }
 
-func (m masker) events(ctx context.Context, tx *Tx, after, upto int64) error {
-	rows, err := tx.ListEventTexts(ctx, db.ListEventTextsParams{After: after, Upto: upto})
+func (m masker) event(tx *Tx, id int64) (bytes int, err error) {
+	ctx := context.Background()
+	r, err := tx.GetEventTexts(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, r := range rows {
-		if !m.texts(tx, KindEvent, &r.Name, r.SessionID, r.Metadata) {
-			continue
-		}
-		err := tx.SetEventTexts(ctx, db.SetEventTextsParams{ID: r.ID, Name: r.Name, SessionID: r.SessionID, Metadata: r.Metadata})
-		if err != nil {
-			return err
-		}
+	bytes, found, err := m.texts(tx, KindEvent, &r.Name, r.SessionID, r.Metadata)
+	if err != nil || !found {
+		return bytes, err
 	}
-	return nil
+	return bytes, tx.SetEventTexts(ctx, db.SetEventTextsParams{ID: r.ID, Name: r.Name, SessionID: r.SessionID, Metadata: r.Metadata})
 }

@@ -12,6 +12,7 @@ const CacheWrite1hKey = "openclaw_trace.cache_write_1h_tokens"
 // its whole, or by a total that only all of them together make. The metadata then has
 // the number as it was reported.
 func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
+	ForgetZeros(c)
 	cached := deref(c.CacheReadTokens) + deref(c.CacheWriteTokens)
 	total := deref(c.TotalTokens)
 	if n := c.PromptTokens; n != nil && cached > 0 &&
@@ -30,7 +31,11 @@ func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
 	case sum < 0: // no count that makes sense, and too large for an integer
 	case c.TotalTokens == nil:
 		c.TotalTokens = &sum
-	case total != sum:
+	case total == sum:
+	case p.conflict:
+		p.noteInt("openclaw_trace.total_tokens", total)
+		c.TotalTokens = &sum
+	default:
 		p.conflict = true
 	}
 }
@@ -45,3 +50,20 @@ func (p *preparer) apart(key string, n **int64, part int64) {
 
 // isEmbedding tells whether c has no output tokens by its nature.
 func isEmbedding(c *db.InsertLLMTraceParams) bool { return deref(c.Operation) == "embeddings" }
+
+// ForgetZeros makes the counts and the cost of a call unknown that failed before its usage
+// was known, for which emitters report zeros.
+func ForgetZeros(c *db.InsertLLMTraceParams) {
+	if c.Status != "error" && c.Status != "timeout" {
+		return
+	}
+	if deref(c.PromptTokens)+deref(c.CompletionTokens)+deref(c.TotalTokens)+
+		deref(c.CacheReadTokens)+deref(c.CacheWriteTokens)+deref(c.ReasoningTokens) != 0 {
+		return
+	}
+	c.PromptTokens, c.CompletionTokens, c.TotalTokens = nil, nil, nil
+	c.CacheReadTokens, c.CacheWriteTokens, c.ReasoningTokens = nil, nil, nil
+	if deref(c.CostUSD) == 0 {
+		c.CostUSD, c.CostSource = nil, nil
+	}
+}
