@@ -87,7 +87,7 @@ func (r *reader) call(s *otlp.Span, c *db.InsertLLMTraceParams) {
 	r.describe(s, c.Operation, c.Model, func(m meaning) bool {
 		// What differs from the column it lost to is kept: it may matter.
 		switch m.field {
-		case instructions, toolCalls, openclawOutput, toolDefinitions, duplicate:
+		case ttftSeconds, firstTokenAt, instructions, toolCalls, openclawOutput, toolDefinitions, duplicate:
 			return true
 		}
 		return m.field < lastColumn
