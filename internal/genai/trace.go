@@ -149,7 +149,7 @@ const (
 // describe puts into the metadata everything but what leave says stands elsewhere,
 // and the span's name and kind unless they follow from the row: "{operation} {model}"
 // and CLIENT are the conventions' for a call.
-func (r *reader) describe(s *otlp.Span, operation *string, name string, leave func(meaning) bool) {
+func (r *reader) describe(s *otlp.Span, does *string, name string, leave func(meaning) bool) {
 	for i := range s.Attrs {
 		kv, m := &s.Attrs[i], r.means[i]
 		if m.field != unknown && leave(m) {
@@ -158,18 +158,21 @@ func (r *reader) describe(s *otlp.Span, operation *string, name string, leave fu
 				continue
 			}
 		}
-		if m.field == responseModel && kv.Value.Kind == otlp.String && r.at[m.field] == uint16(i+1) {
+		if m.field == responseModel && kv.Value.Kind == otlp.String && (r.at[m.field] == uint16(i+1) || kv.Value.Str == name) {
 			continue
+		}
+		if m.field == operation && r.op != nil && operations[strings.ToLower(kv.Value.Str)] == *r.op {
+			continue // the same in another dialect
 		}
 		r.meta.value(kv.Key, &kv.Value, r.maxText)
 	}
-	if operation != nil {
-		name = *operation + " " + name
+	if does != nil {
+		name = *does + " " + name
 	}
 	if s.Name != "" && s.Name != name {
 		r.meta.text("span.name", r.cut(s.Name))
 	}
-	if s.Kind > kindInternal && (operation == nil || s.Kind != kindClient) {
+	if s.Kind > kindInternal && (does == nil || s.Kind != kindClient) {
 		r.meta.int("span.kind", int64(s.Kind))
 	}
 }
