@@ -35,6 +35,12 @@ var whole = []struct{ rule, secret string }{
 	{"google_oauth", "GOC" + "SPX-" + url64[:28]},
 	{"groq_key", "gs" + "k_" + alnum + alnum2 + "abcd"},
 	{"xai_key", "xa" + "i-" + alnum + alnum + alnum2},
+	{"tavily_key", "tv" + "ly-" + "dev-" + alnum},
+	{"nvidia_key", "nv" + "api-" + url64 + url64},
+	{"cerebras_key", "cs" + "k-" + alnum + alnum2},
+	{"supabase_token", "sb" + "p_" + hex32 + hex32[:8]},
+	{"grafana_token", "gl" + "sa_" + alnum + "_" + hex32[:8]},
+	{"postman_key", "PM" + "AK-" + hex32[:24] + "-" + hex32 + "ab"},
 	{"perplexity_key", "pp" + "lx-" + alnum + alnum2},
 	{"huggingface_token", "h" + "f_" + alnum + "Ab"},
 	{"replicate_token", "r" + "8_" + alnum + "Ab3dE"},
@@ -115,6 +121,12 @@ func pem(label, nl string) string {
 
 // inPart are texts of which a part is masked.
 var inPart = []sample{
+	{"named_secret", `{"user":"a","pass":"` + alnum2 + `"}`, `{"user":"a","pass":"§"}`, alnum2},
+	{"named_secret", `[{"name":"x-api-key","value":"` + alnum2 + `"}]`, `[{"name":"x-api-key","value":"§"}]`, alnum2},
+	{"named_secret", `{"a":"{\"key\": \"apiKey\", \"value\": \"` + alnum2 + `\"}"}`, `{"a":"{\"key\": \"apiKey\", \"value\": \"§\"}"}`, alnum2},
+	{"bearer", `[{"name":"Authorization","value":"Bearer ` + alnum2 + `"}]`, `[{"name":"Authorization","value":"Bearer §"}]`, alnum2},
+	{"basic_auth", "curl -u admin:" + alnum2 + " https://x.org", "curl -u admin:§ https://x.org", alnum2},
+	{"basic_auth", "curl --user bob:" + alnum2 + " https://x.org", "curl --user bob:§ https://x.org", alnum2},
 	{"bearer", "Authorization: Bearer " + "abc123", "Authorization: Bearer §", "abc123"},
 	{"bearer", "authorization: bearer " + alnum + "==\nAccept: */*", "authorization: bearer §\nAccept: */*", alnum},
 	{"bearer", "Authorization: Bearer " + url64 + "/" + url64 + "+" + alnum + hex32 + " x", "Authorization: Bearer § x", hex32},
@@ -223,6 +235,12 @@ var innocent = map[string][]string{
 	"google_oauth":       {"ya29.", "ya29.short", "GOCSPX-short"},
 	"groq_key":           {"gsk_", "gsk_some_name", "gsk_getAllTheThings", "Xgsk_" + alnum},
 	"xai_key":            {"xai-", "xai-org/grok", "fxai-" + alnum + alnum},
+	"tavily_key":         {"tvly-", "tvly-search", "tvly-client-for-python"},
+	"nvidia_key":         {"nvapi-", "nvapi-key-from-the-catalog"},
+	"cerebras_key":       {"csk-", "csk-cerebras"},
+	"supabase_token":     {"sbp_", "sbp_token", "sbp_access_token_of_yours"},
+	"grafana_token":      {"glsa_", "glsa_service_account"},
+	"postman_key":        {"PMAK-", "PMAK-your-key"},
 	"perplexity_key":     {"pplx-", "pplx-70b-online", "pplx-api"},
 	"huggingface_token":  {"hf_hub_download", "hf_transfer", "hf_", "shf_" + alnum},
 	"replicate_token":    {"r8_", "r8_g8_b8_a8_unorm", "xr8_" + alnum},
@@ -264,6 +282,13 @@ var innocent = map[string][]string{
 	"url_password":  {"http://host:8080/", "https://user@host/", "http://[::1]:80/x@y", "https://user:${PASS}@host", "https://user:<password>@host", "https://user:***@host", "http://a.b/c:d@e", "https://x.org/?q=a:b@c", "https://user:@host"},
 	"azure_sas":     {"?sig=short", "sig=" + alnum + alnum2, "&design=" + alnum},
 	"named_secret": {
+		`x = getpass("Password: ")\nprint("x")`, `{"code":"x = getpass(\"Password: \")\\nprint(\"x\")"}`, `key = input("API key: ") or "none"`,
+		`log("token: " + token); log("done")`, `url + "api_key=" + key + "&x"`, `echo "Password: "; read pw`,
+		`[{"token":"Hello","logprob":-0.1},{"token":" 2023","logprob":-3}]`, `{"token":15339,"top":[{"token":"v2"}]}`,
+		`{"password":["is too short","must have a digit"]}`, `{"password":"is required"}`, `password: user.password_hash`, `{password: this.props.password1}`,
+		"hook:token:abc-123-def", "agent:main:token:" + hex32[:12], `{"session":"hook:token:abc-123-def"}`, "token: CancellationToken.None",
+		`{"name":"city","value":"Paris7"}`, `{"value":"x1"}`, "curl -u user: https://x.org", "id -u root:users2",
+
 		"max_tokens: 4096", `"prompt_tokens": 12`, "token_count=5", "tokens", "tokens=12345", "tokenizer: gpt2", `"token": null`, `"token": true`, `"token": ""`, `"token":false,`,
 		"password: ${PASSWORD}", "password=${PASSWORD}", "password=$PASSWORD", "password: {{password}}", "password={{ password }}", "password=<password>", "password: <password>", "password: ***", "password=*****", `"password":"xxxxx"`,
 		`api_key="your-api-key-here"`, "api_key=YOUR_API_KEY", "password=[masked:named_secret]", `"password":"[masked:named_secret]"`, "the password: you know it", "secret: nobody knows", "secretary: Smith2", "passwordless: Yes1", "password: ", "password:", "password=",
@@ -280,7 +305,7 @@ var innocent = map[string][]string{
 // several hold more than one secret.
 var several = []struct{ text, want string }{
 	{"https://gh" + "p_" + alnum + "abcd:x-oauth-basic@github.com", "https://[masked:github_token]:[masked:url_password]@github.com"},
-	{`{"secret":["a","null","b"],"token":"c"}`, `{"secret":["[masked:named_secret]","null","[masked:named_secret]"],"token":"[masked:named_secret]"}`},
+	{`{"secret":["a","null","b"],"my_token":"c"}`, `{"secret":["[masked:named_secret]","null","[masked:named_secret]"],"my_token":"[masked:named_secret]"}`},
 	{"A_TOKEN=ab\nB_SECRET=cd\n", "A_TOKEN=[masked:named_secret]\nB_SECRET=[masked:named_secret]\n"},
 	{"sk-" + hex32 + " sk-" + hex32, "[masked:deepseek_key] [masked:deepseek_key]"},
 	{"AK" + "IA" + caps16 + ":" + "AK" + "IA" + caps16, "[masked:aws_access_key]:[masked:aws_access_key]"},

@@ -1,5 +1,7 @@
 package redact
 
+import "strings"
+
 // kind is how the value of a named field is read.
 type kind uint8
 
@@ -8,7 +10,7 @@ const (
 	plain          // a value as it is
 	token          // unless the word before says that it is no secret: next_token
 	directory      // unless it is a path: PWD
-	suffix         // only after an underscore: DB_PASS, not bypass
+	suffix         // only after an underscore or a quote: DB_PASS, not bypass
 	headers        // a scheme and credentials
 	cookies        // name=value, more than one of them
 	signature      // base64 as URLs have it
@@ -70,7 +72,7 @@ func (sc *scanner) named(floor, p int) kind {
 			}
 			return k
 		case suffix:
-			if start > floor && s[start-1] == '_' {
+			if start > floor && (s[start-1] == '_' || isQuote(s[start-1])) {
 				return plain
 			}
 		case signature:
@@ -182,16 +184,77 @@ func (sc *scanner) separator(i int) int {
 		escapes = backslashes(s, max(sc.floor, p-32), p)
 		p -= escapes
 	}
-	if p <= sc.floor || nameEnds[s[p-1]] == 0 {
+	f := field{quote: quote, escapes: escapes, arrow: arrow, colon: s[i] == ':', end: p}
+	if quote == '"' && f.colon && p-5 > sc.floor && s[p-1] == 'e' && s[p-5:p] == "value" {
+		f.kind = sc.pair(f, p-5)
+	}
+	if p > sc.floor && nameEnds[s[p-1]] != 0 && f.kind == noSecret {
+		sc.work += 40
+		f.kind = sc.named(max(sc.floor, p-64), p)
+	}
+	switch {
+	case f.kind == noSecret:
+		if f.colon && quote == 0 && v == i+1 {
+			return max(v, sc.userFlag(i))
+		}
 		return v
+	case f.kind == token && p-5 >= sc.floor:
+		before := byte(0)
+		if start := p - 5; start > sc.floor {
+			before = s[start-1]
+		}
+		if f.colon && quote == 0 && before == ':' && v < len(s) && !isBlank(s[v]) {
+			return v // the key of a session, such as agent:main:token:x
+		}
+		f.alone = quote != 0 && isQuote(before)
+	}
+	return max(v, sc.value(f, v))
+}
+
+// pair returns the kind of the name in "name":"x-api-key","value":…, whose value's key
+// begins at p.
+func (sc *scanner) pair(f field, p int) kind {
+	s := sc.s
+	p -= 1 + f.escapes // the quote before the key
+	for n := 0; n < 8 && p > sc.floor && isSpace(s[p-1]); n++ {
+		p--
+	}
+	if p <= sc.floor || s[p-1] != ',' {
+		return noSecret
+	}
+	p--
+	for n := 0; n < 8 && p > sc.floor && isSpace(s[p-1]); n++ {
+		p--
+	}
+	if p <= sc.floor || s[p-1] != '"' {
+		return noSecret
+	}
+	p--
+	if p -= backslashes(s, max(sc.floor, p-32), p); p <= sc.floor || nameEnds[s[p-1]] == 0 {
+		return noSecret
 	}
 	sc.work += 40
-	k := sc.named(max(sc.floor, p-64), p)
-	if k == noSecret {
-		return v
+	return sc.named(max(sc.floor, p-64), p)
+}
+
+// userFlag masks the password of curl's -u user:password or --user, whose colon is at i. It returns the end of what it masked, or 0.
+func (sc *scanner) userFlag(i int) int {
+	s := sc.s
+	const longest = 32 // of the user's name
+	start := i
+	for start > sc.floor && i-start < longest && classes[s[start-1]]&tokenChar != 0 {
+		start--
 	}
-	f := field{kind: k, quote: quote, escapes: escapes, arrow: arrow, colon: s[i] == ':', end: p}
-	return max(v, sc.value(f, v))
+	flag := strings.HasSuffix(s[sc.floor:start], "-u ") || strings.HasSuffix(s[sc.floor:start], "--user ")
+	if start == i || !flag || !strings.Contains(s[max(sc.floor, start-256):start], "curl ") {
+		return 0
+	}
+	end := sc.word(i+1, false, len(s))
+	if end-i < 5 || sc.maskEnd(i+1) == end || standsForSecret(s[i+1:end]) || isPath(s[i+1:end]) {
+		return 0
+	}
+	sc.emit(basicRule, i+1, end)
+	return end
 }
 
 // dashes reads the flag or the key block that the -- at i begins.

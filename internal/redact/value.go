@@ -11,6 +11,7 @@ type field struct {
 	quote   byte // around the name; 0 if there is none
 	escapes int  // the backslashes before the quote
 	colon   bool // a colon, not an equals sign
+	alone   bool // the name is "token", which is also a piece of text
 	arrow   bool // =>
 	flag    bool // --name
 	end     int  // of the name
@@ -71,8 +72,9 @@ func (sc *scanner) value(f field, v int) int {
 }
 
 // closes reports whether the quote at p ends a string rather than begins one: in
-// JSON a comma, a bracket, a colon or the end follows then. A value that begins so
-// is taken for the end of a string too.
+// JSON a comma, a bracket, a colon or the end follows then, in code also the end of an
+// expression or more of it. A value that begins so is taken for the end of a string
+// too.
 func (sc *scanner) closes(p int) bool {
 	p++
 	for n := 0; p < len(sc.s) && isSpace(sc.s[p]); n++ {
@@ -81,7 +83,8 @@ func (sc *scanner) closes(p int) bool {
 		}
 		p++
 	}
-	return p == len(sc.s) || strings.IndexByte(",]}:", sc.s[p]) >= 0
+	return p == len(sc.s) || strings.IndexByte(",]}:);+", sc.s[p]) >= 0 || sc.s[p] == '\\' && strings.HasPrefix(sc.s[p:], `\n`) ||
+		strings.HasPrefix(sc.s[p:], "or ") || strings.HasPrefix(sc.s[p:], "and ") || strings.HasPrefix(sc.s[p:], "if ")
 }
 
 // quotedEnd returns the end of the text that begins at v behind a quote with that
@@ -186,7 +189,7 @@ func (sc *scanner) number(f field, v int) int {
 		e++
 	}
 	sc.work += e - v
-	if e-digits < 4 || e < len(s) && strings.IndexByte(" \t\r\n,}]\\", s[e]) < 0 || f.kind == directory {
+	if e-digits < 4 || f.alone && e-digits < longRun || e < len(s) && strings.IndexByte(" \t\r\n,}]\\", s[e]) < 0 || f.kind == directory {
 		return v
 	}
 	sc.emitIn(strings.Repeat(`\`, f.escapes)+`"`, namedRule, v, e)
@@ -331,7 +334,13 @@ func (sc *scanner) secret(f field, v, end int, strict bool) bool {
 	if f.kind == directory && isPath(text) {
 		return false
 	}
+	if f.alone && len(text) < longRun || f.kind == plain && isProse(text) {
+		return false
+	}
 	bare := strict || v == f.end+1 // not quoted
+	if bare && isMember(text) {
+		return false
+	}
 	if bare && (isCall(text) || len(text) < 4 && hasDigit(text)) {
 		return false
 	}
@@ -388,6 +397,37 @@ func isPath(s string) bool {
 		}
 	}
 	return slashes >= 2
+}
+
+// prose are words with which a text about a secret begins, such as a form's error.
+var prose = map[string]bool{
+	"is": true, "are": true, "was": true, "must": true, "should": true, "cannot": true, "can": true, "has": true, "have": true,
+	"does": true, "do": true, "did": true, "too": true, "not": true, "no": true, "this": true, "the": true, "that": true, "please": true,
+	"invalid": true, "wrong": true, "missing": true, "incorrect": true, "field": true, "a": true, "an": true, "at": true,
+}
+
+// isProse reports whether s begins with a word of prose and has no digits.
+func isProse(s string) bool {
+	word, _, ok := strings.Cut(s[:min(len(s), 16)], " ")
+	return ok && len(s) < 256 && !hasDigit(s) && prose[strings.ToLower(word)]
+}
+
+// isMember reports whether s is an expression such as user.password_hash.
+func isMember(s string) bool {
+	if len(s) > inVain || strings.IndexByte(s, '.') < 1 || s[len(s)-1] == '.' {
+		return false
+	}
+	for part := range strings.SplitSeq(s, ".") {
+		if part == "" || len(part) >= longRun || !isLetter(part[0]) && part[0] != '_' {
+			return false
+		}
+		for i := range len(part) {
+			if c := part[i]; !isLetter(c) && c != '_' && !(isDigit(c) && i == len(part)-1) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isCall reports whether s begins like the call of a function or an index.
