@@ -334,7 +334,7 @@ func (sc *scanner) secret(f field, v, end int, strict bool) bool {
 	if f.kind == directory && isPath(text) {
 		return false
 	}
-	if f.alone && len(text) < longRun || f.kind == plain && isProse(text) {
+	if f.alone && (len(text) < 8 || len(text) < longRun && !hasDigit(text)) || f.kind == plain && isProse(text) {
 		return false
 	}
 	bare := strict || v == f.end+1 // not quoted
