@@ -90,6 +90,14 @@ type PushLog struct {
 	DurationMS   *int64
 }
 
+type Quarantine struct {
+	ID        int64
+	Kind      string
+	EventID   string
+	CreatedAt int64
+	Reason    string
+}
+
 type Session struct {
 	SessionID        string
 	Agent            *string

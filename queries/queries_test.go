@@ -64,12 +64,55 @@ var plans = map[string][]string{
 	"GetEventTexts": {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)"},
 	"SetEventTexts": {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)"},
 
+	"ListPendingErrors":   {"SEARCH error_events USING INDEX idx_errors_synced (synced=? AND created_at>?)"},
+	"MarkError":           {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid=?)"},
+	"GiveUpError":         {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid=?)"},
+	"RetryError":          {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
+	"DropError":           {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
+	"ListPendingCalls":    {"SEARCH llm_traces USING INDEX idx_llm_synced (synced=? AND created_at>?)"},
+	"MarkCall":            {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
+	"GiveUpCall":          {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
+	"RetryCall":           {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"DropCall":            {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"ListPendingSpans":    {"SEARCH spans USING INDEX idx_spans_synced (synced=? AND created_at>?)"},
+	"MarkSpan":            {"SEARCH spans USING INTEGER PRIMARY KEY (rowid=?)"},
+	"GiveUpSpan":          {"SEARCH spans USING INTEGER PRIMARY KEY (rowid=?)"},
+	"RetrySpan":           {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
+	"DropSpan":            {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
+	"ListPendingEvents":   {"SEARCH custom_events USING INDEX idx_events_synced (synced=? AND created_at>?)"},
+	"MarkEvent":           {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)"},
+	"GiveUpEvent":         {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)"},
+	"RetryEvent":          {"SEARCH custom_events USING INDEX sqlite_autoindex_custom_events_1 (trace_id=?)"},
+	"DropEvent":           {"SEARCH custom_events USING INDEX sqlite_autoindex_custom_events_1 (trace_id=?)"},
+	"ListPendingReadings": {"SEARCH system_metrics USING INDEX idx_metrics_synced (synced=? AND created_at>?)"},
+	"MarkReading":         {"SEARCH system_metrics USING INTEGER PRIMARY KEY (rowid=?)"},
+	"GiveUpReading":       {"SEARCH system_metrics USING INTEGER PRIMARY KEY (rowid=?)"},
+	"RetryReading":        {"SEARCH system_metrics USING INDEX sqlite_autoindex_system_metrics_1 (trace_id=?)"},
+	"DropReading":         {"SEARCH system_metrics USING INDEX sqlite_autoindex_system_metrics_1 (trace_id=?)"},
+	"OldestPending": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1", "SEARCH x0 USING COVERING INDEX idx_errors_synced (synced=?)",
+		"SCALAR SUBQUERY 2", "SEARCH x1 USING COVERING INDEX idx_llm_synced (synced=?)",
+		"SCALAR SUBQUERY 3", "SEARCH x2 USING COVERING INDEX idx_spans_synced (synced=?)",
+		"SCALAR SUBQUERY 4", "SEARCH x3 USING COVERING INDEX idx_events_synced (synced=?)",
+		"SCALAR SUBQUERY 5", "SEARCH x4 USING COVERING INDEX idx_metrics_synced (synced=?)",
+	},
+	"PushMeta": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1", "SEARCH i USING PRIMARY KEY (key=?)",
+		"SCALAR SUBQUERY 2", "SEARCH s USING PRIMARY KEY (key=?)",
+	},
+	"TrimPushLog":      {"SEARCH push_log USING INTEGER PRIMARY KEY (rowid<?)", "SCALAR SUBQUERY 1", "SEARCH l"},
+	"ListQuarantine":   {"SEARCH quarantine USING INTEGER PRIMARY KEY (rowid>?)"},
+	"DeleteQuarantine": {"SEARCH quarantine USING INTEGER PRIMARY KEY (rowid=?)"},
+	"TrimQuarantine":   {"SEARCH quarantine USING INTEGER PRIMARY KEY (rowid<?)", "SCALAR SUBQUERY 1", "SCAN q"},
+
 	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLedger": {"SCAN ledger"},
 }
 
 // small tables do not grow with the events, so that they may be read whole.
-var small = []string{"CONSTANT", "ledger", "meta"}
+var small = []string{"CONSTANT", "ledger", "meta", "q"} // q is quarantine
 
 func TestPlans(t *testing.T) {
 	conn := migrated(t)

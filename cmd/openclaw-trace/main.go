@@ -51,6 +51,9 @@ Usage:
   openclaw-trace [serve]                        run the sidecar
   openclaw-trace migrate up|down [--json]       change the database's schema by all or by one step
   openclaw-trace migrate status|version [--json]
+  openclaw-trace push [--json]                  forward what waits, now
+  openclaw-trace quarantine list [--json]       list the events that the remote will never take
+  openclaw-trace quarantine retry|drop ID…|--all  forward them after all, or delete them
   openclaw-trace reprice [--json]               compute the costs of stored calls anew
   openclaw-trace redact [--json] < FILE         show what would be masked in a text, and why
   openclaw-trace redact --rules [--json]        list the rules
@@ -81,6 +84,10 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		err = serve(ctx, environ, stdout, stderr)
 	case "migrate":
 		err = migrate(ctx, args, environ, stdout, stderr)
+	case "push":
+		err = pushNow(ctx, args, environ, stdout, stderr)
+	case "quarantine":
+		err = quarantine(ctx, args, environ, stdout, stderr)
 	case "reprice":
 		err = reprice(ctx, args, environ, stdout, stderr)
 	case "redact":

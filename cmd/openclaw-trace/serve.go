@@ -21,6 +21,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
+	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
@@ -58,11 +59,9 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	log.LogAttrs(ctx, slog.LevelInfo, "settings", slog.Any("", cfg))
 	if cfg.PushEndpoint == "" {
 		log.Warn("push is disabled: OCT_PUSH_ENDPOINT is not set; events are kept here only")
-	} else {
-		log.Warn("OCT_PUSH_ENDPOINT is set, but this version does not forward; events are kept here only")
 	}
 
-	opts, err := writerOptions(cfg, log)
+	opts, err := sessionOptionsOf(cfg, version, log)
 	if err != nil {
 		return err
 	}
@@ -135,14 +134,14 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 	var books writer.Books
 	if last != nil {
 		log.Info("requests finished", "queue_depth", last.Writer.Depth())
+		last.finalPush(budget)
 		err = errors.Join(err, last.close(budget))
 		books = last.Writer.Books()
 	}
-	log.Info("final push", "status", "disabled")
 	if err != nil {
 		log.Error("the shutdown was not clean", "err", err)
 	}
-	log.Info("shutdown complete", "received", books.Received, "pending", books.Pending(),
+	log.Info("shutdown complete", "received", books.Received, "pending", books.Pending(), "delivered", books.Delivered,
 		"duplicates", books.Duplicates, "refused", books.Refused,
 		"uptime_seconds", int64(time.Since(started).Seconds()))
 	return err
@@ -157,8 +156,59 @@ func apiOptions(cfg *config.Config, version string, log *slog.Logger) api.Option
 		Version: version, AuthToken: cfg.AuthToken.Reveal(),
 		AnyHost: cfg.AnyInterface(), AllowedHosts: hosts,
 		MaxBodyBytes: int64(cfg.MaxBodyBytes), MaxTextBytes: cfg.MaxText(),
-		PushEnabled: cfg.PushEndpoint != "", Log: log,
+		PushEnabled: cfg.PushEndpoint != "", PushInterval: cfg.PushInterval, Log: log,
 		LoadPrices: func() (*pricing.Table, error) { return loadPrices(cfg) },
+	}
+}
+
+// sessionOptions are what the parts of a session need.
+type sessionOptions struct {
+	writer writer.Options
+	push   *push.Options // nil without a remote
+}
+
+func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
+	if o.writer, err = writerOptions(cfg, log); err == nil {
+		o.push, err = pushOptions(cfg, version, log)
+	}
+	return o, err
+}
+
+// pushOptions returns what the settings say of forwarding, or nil without a remote.
+func pushOptions(cfg *config.Config, version string, log *slog.Logger) (*push.Options, error) {
+	if cfg.PushEndpoint == "" {
+		return nil, nil
+	}
+	o := &push.Options{
+		Endpoint: cfg.PushEndpoint.Reveal(), Format: cfg.PushFormat, Interval: cfg.PushInterval, Timeout: cfg.PushTimeout,
+		MaxBytes: int(cfg.PushMaxBytes), Compression: cfg.PushCompression, Headers: cfg.PushHeaders, Token: cfg.PushToken.Reveal(),
+		Instance: push.Instance{AgentID: cfg.AgentID, Version: version}, Mask: newMasker(cfg), Log: log,
+	}
+	o.Instance.Host, _ = os.Hostname() // without one it is left out
+	if cfg.PushCAFile != "" {
+		ca, err := os.ReadFile(cfg.PushCAFile)
+		if err != nil {
+			return nil, configError{fmt.Errorf("OCT_PUSH_CA_FILE: %w", err)}
+		}
+		o.CA = ca
+	}
+	if err := o.Validate(); err != nil {
+		return nil, configError{err}
+	}
+	return o, nil
+}
+
+// delivery shows the pusher to the server.
+func delivery(p *push.Pusher, w *writer.Writer) *api.Delivery {
+	return &api.Delivery{
+		Status: func() api.DeliveryStatus { return api.DeliveryStatus(p.Status()) },
+		Now: func(ctx context.Context) (api.DeliveryResult, error) {
+			r, err := p.Now(ctx)
+			return api.DeliveryResult(r), err
+		},
+		Release: func(ctx context.Context, drop bool, ids ...string) (int64, error) {
+			return push.Release(ctx, w, drop, ids...)
+		},
 	}
 }
 
@@ -219,9 +269,10 @@ func shutdown(ctx context.Context, srv *http.Server) {
 	}
 }
 
-// session is an open database with its writer.
+// session is an open database with its writer, and what forwards from it.
 type session struct {
 	api.Session
+	pusher  *push.Pusher // nil without a remote
 	log     *slog.Logger
 	failed  chan error         // why the session must end
 	stop    context.CancelFunc // of the check
@@ -234,7 +285,7 @@ type session struct {
 // open starts a session, unless ctx is done before that: another program may hold the
 // database for long, and nothing was answered yet that leaving could lose. cause is
 // what ended the session before, or nil, and moved where its damaged database was put.
-func open(ctx context.Context, cfg *config.Config, opts writer.Options, cause error, moved string) (*session, error) {
+func open(ctx context.Context, cfg *config.Config, opts sessionOptions, cause error, moved string) (*session, error) {
 	type result struct {
 		s   *session
 		err error
@@ -252,13 +303,13 @@ func open(ctx context.Context, cfg *config.Config, opts writer.Options, cause er
 	}
 }
 
-func openNow(ctx context.Context, cfg *config.Config, opts writer.Options, cause error, moved string) (*session, error) {
-	log := opts.Log
+func openNow(ctx context.Context, cfg *config.Config, opts sessionOptions, cause error, moved string) (*session, error) {
+	log := opts.writer.Log
 	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, MovedAside: moved, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	w, err := writer.New(st, opts)
+	w, err := writer.New(st, opts.writer)
 	if err != nil {
 		err = errors.Join(err, st.Close())
 		if to := st.MovedAside(); to != "" {
@@ -271,6 +322,13 @@ func openNow(ctx context.Context, cfg *config.Config, opts writer.Options, cause
 		"tables", st.Tables(), "schema_version", st.Version(), "pragmas", st.Pragmas(), "clean", !st.Unclean(), "moved_aside", st.MovedAside())
 	s := &session{log: log, failed: make(chan error, 2), checked: make(chan struct{})}
 	s.Store, s.Writer = st, w
+	if opts.push != nil {
+		if s.pusher, err = push.New(ctx, st, w, *opts.push); err != nil {
+			_ = w.Close(context.Background()) // fails only when its context ends
+			return nil, errors.Join(err, st.Close())
+		}
+		s.Delivery = delivery(s.pusher, w)
+	}
 	switch to := st.MovedAside(); {
 	case to != "":
 		s.Notice = "the database was damaged; it was moved to " + to + " and a new one started"
@@ -308,6 +366,27 @@ func (s *session) check(ctx context.Context) {
 	}
 }
 
+// finalPush ends the forwarding with a last round, which leaves time for the rest of
+// ctx. A remote that does not take it is no fault of ours.
+func (s *session) finalPush(ctx context.Context) {
+	if s.pusher == nil {
+		s.log.Info("final push", "status", "disabled")
+		return
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-min(time.Second, time.Until(deadline)/4)))
+		defer cancel()
+	}
+	r := s.pusher.Close(ctx)
+	s.pusher = nil
+	status := "ok"
+	if r.Error != "" {
+		status = "error"
+	}
+	s.log.Info("final push", "status", status, "delivered", r.Delivered, "pending", r.Pending, "reason", r.Error)
+}
+
 // close stores what is queued and closes the database, within ctx. A disk that does
 // not answer is left to itself: what was answered is in the log.
 func (s *session) close(ctx context.Context) error {
@@ -338,6 +417,12 @@ func (s *session) discard() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), writer.StallAfter)
 	defer cancel()
+	if s.pusher != nil {
+		now, cancel := context.WithCancel(ctx)
+		cancel() // its database is gone
+		s.pusher.Close(now)
+		s.pusher = nil
+	}
 	if err := s.close(ctx); err != nil {
 		s.log.Debug("closing the failed database", "err", err)
 	}
@@ -345,8 +430,8 @@ func (s *session) discard() {
 
 // reopen starts the next session, trying until it succeeds or the file turns out not
 // to be ours. It returns nil when ctx is done first. lost is told what is in the way.
-func reopen(ctx context.Context, cfg *config.Config, opts writer.Options, cause error, lost func(string)) (*session, error) {
-	log := opts.Log
+func reopen(ctx context.Context, cfg *config.Config, opts sessionOptions, cause error, lost func(string)) (*session, error) {
+	log := opts.writer.Log
 	var moved, told string
 	damaged := store.IsDamage(cause)
 	if m, ok := errors.AsType[*store.MovedError](cause); ok {

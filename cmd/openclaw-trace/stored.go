@@ -65,52 +65,80 @@ func onStored(ctx context.Context, cfg *config.Config, command string, stderr io
 			fmt.Fprintf(stderr, "%s: %d of %d\n", command, rows, of)
 		}
 	}
+	var line api.WorkLine
+	err := alone(ctx, cfg, command, stderr, func(_ *store.Store, w *writer.Writer) (err error) {
+		line, err = do(w, progress)
+		line.Done = err == nil
+		return err
+	})
+	if !errors.Is(err, store.ErrInUse) {
+		return line, err
+	}
+	inUse := err
+	answer, err := askServer(ctx, cfg, "/api/v1/"+command, api.Work{Database: absolute(cfg.DBPath)})
+	if err != nil {
+		return line, fmt.Errorf("%w, and it cannot be asked to %s: %w", inUse, command, err)
+	}
+	defer answer.Close()
+	for lines := json.NewDecoder(answer); ; {
+		var line api.WorkLine
+		switch err := lines.Decode(&line); {
+		case err != nil:
+			return line, fmt.Errorf("%s: the server stopped half-way; run the command again: %w", command, err)
+		case line.Error != "":
+			return line, fmt.Errorf("%s: the server says: %s", command, line.Error)
+		case line.Done:
+			return line, nil
+		}
+		progress(line.Rows, line.Of)
+	}
+}
+
+// alone opens the database for writing, which must exist and be open nowhere else.
+func alone(ctx context.Context, cfg *config.Config, command string, stderr io.Writer, do func(*store.Store, *writer.Writer) error) error {
 	if _, err := os.Stat(cfg.DBPath); err != nil {
-		return api.WorkLine{}, fmt.Errorf("%s: the database cannot be found: %w", command, err)
+		return fmt.Errorf("%s: the database cannot be found: %w", command, err)
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	opts, err := writerOptions(cfg, log)
 	if err != nil {
-		return api.WorkLine{}, err
+		return err
 	}
 	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, Log: log})
-	if errors.Is(err, store.ErrInUse) {
-		return askServer(ctx, cfg, command, err, progress)
-	}
 	if err != nil {
-		return api.WorkLine{}, err
+		return err
 	}
 	w, err := writer.New(st, opts)
 	if err != nil {
-		return api.WorkLine{}, errors.Join(err, st.Close())
+		return errors.Join(err, st.Close())
 	}
-	line, err := do(w, progress)
-	line.Done = err == nil
+	err = do(st, w)
 	_ = w.Close(context.Background()) // fails only when its context ends
-	return line, errors.Join(err, w.Err(), st.Close())
+	return errors.Join(err, w.Err(), st.Close())
 }
 
-// askServer has the running server do it, since inUse.
-func askServer(ctx context.Context, cfg *config.Config, command string, inUse error, progress writer.Progress) (api.WorkLine, error) {
-	fail := func(err error) (api.WorkLine, error) {
-		return api.WorkLine{}, fmt.Errorf("%w, and it cannot be asked to %s: %w", inUse, command, err)
+// absolute returns path as another process finds it.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
 	}
-	path, err := filepath.Abs(cfg.DBPath)
+	return path
+}
+
+// askServer sends body to the running server and returns its answer, which is 200.
+func askServer(ctx context.Context, cfg *config.Config, path string, body any) (io.ReadCloser, error) {
+	data, err := json.Marshal(body)
 	if err != nil {
-		return fail(err)
-	}
-	body, err := json.Marshal(api.Work{Database: path})
-	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	host := cfg.ListenHosts()[0]
 	if cfg.AnyInterface() {
 		host = "127.0.0.1"
 	}
-	url := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/api/v1/" + command
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	url := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + path
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if cfg.AuthToken != "" {
@@ -122,26 +150,15 @@ func askServer(ctx context.Context, cfg *config.Config, command string, inUse er
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
+		defer answer.Body.Close()
 		var refusal struct{ Message string }
 		_ = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&refusal) // the status says enough
-		return fail(fmt.Errorf("%s: %s", answer.Status, refusal.Message))
+		return nil, fmt.Errorf("%s: %s", answer.Status, refusal.Message)
 	}
-	for lines := json.NewDecoder(answer.Body); ; {
-		var line api.WorkLine
-		switch err := lines.Decode(&line); {
-		case err != nil:
-			return fail(fmt.Errorf("it stopped half-way; run the command again: %w", err))
-		case line.Error != "":
-			return api.WorkLine{}, fmt.Errorf("%s: the server says: %s", command, line.Error)
-		case line.Done:
-			return line, nil
-		}
-		progress(line.Rows, line.Of)
-	}
+	return answer.Body, nil
 }
 
 // newFlags returns the flags of a command, all of which have --json.

@@ -39,6 +39,7 @@ type Options struct {
 	MaxBodyBytes int64    // of a decompressed body
 	MaxTextBytes int      // of a value in metadata
 	PushEnabled  bool     // a remote is configured
+	PushInterval time.Duration
 	LoadPrices   func() (*pricing.Table, error)
 	Log          *slog.Logger
 }
@@ -48,6 +49,8 @@ type Session struct {
 	Store  *store.Store
 	Writer *writer.Writer
 	Notice string // why people should look at this database, or ""
+
+	Delivery *Delivery // nil without a remote
 }
 
 // Server answers requests. Its methods are safe for concurrent use.
@@ -106,6 +109,8 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/events", false, s.postEvents},
 		{"POST", "/v1/logs", false, s.postLogs},
 		{"POST", "/v1/metrics", false, s.postMetrics},
+		{"POST", "/v1/push", false, s.postPush},
+		{"POST", "/api/v1/quarantine", false, s.postQuarantine},
 		{"POST", "/api/v1/reprice", false, s.postReprice},
 		{"POST", "/api/v1/redact", false, s.postRedact},
 		{"GET", "/health", true, s.getHealth},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -21,9 +22,13 @@ type health struct {
 	EventsReceived int64 `json:"events_received"` // stored ever
 	EventsDropped  int64 `json:"events_dropped"`  // refused or deleted undelivered, ever
 
-	LastPushTime   *int64 `json:"last_push_time"`   // Unix ms
-	LastPushStatus string `json:"last_push_status"` // disabled | never | ok | error
-	UnsyncedCount  int64  `json:"unsynced_count"`
+	LastPushTime      *int64 `json:"last_push_time"`   // of the last attempt, Unix ms
+	LastPushStatus    string `json:"last_push_status"` // disabled | never | ok | error
+	LastPushSuccess   *int64 `json:"last_push_success"`
+	LastPushError     string `json:"last_push_error"`
+	NextPushTime      *int64 `json:"next_push_time"`
+	UnsyncedCount     int64  `json:"unsynced_count"`
+	OldestUnsyncedAge *int64 `json:"oldest_unsynced_age_ms"`
 
 	Ledger          ledger           `json:"ledger"`
 	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
@@ -67,7 +72,7 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
-		for _, notice := range [...]string{session.Notice, w.Notice()} {
+		for _, notice := range [...]string{session.Notice, w.Notice(), s.delivery(&h, session)} {
 			if notice != "" {
 				h.Status = "degraded"
 				h.Reasons = append(h.Reasons, notice)
@@ -83,6 +88,41 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		return response{}, err
 	}
 	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
+}
+
+// delivery adds how forwarding goes, and returns why somebody should look at it, or "".
+func (s *Server) delivery(h *health, session *Session) string {
+	if session.Delivery == nil {
+		return ""
+	}
+	known := func(ms int64) *int64 {
+		if ms == 0 {
+			return nil
+		}
+		return &ms
+	}
+	d := session.Delivery.Status()
+	h.LastPushTime, h.LastPushSuccess, h.NextPushTime = known(d.LastAttempt), known(d.LastSuccess), known(d.NextAttempt)
+	h.LastPushError = d.LastError
+	switch {
+	case d.LastAttempt == 0:
+	case d.LastError == "":
+		h.LastPushStatus = "ok"
+	default:
+		h.LastPushStatus = "error"
+	}
+	var age time.Duration
+	if d.Oldest > 0 {
+		age = time.Since(time.UnixMilli(d.Oldest))
+		h.OldestUnsyncedAge = known(age.Milliseconds())
+	}
+	switch {
+	case d.Refused:
+		return "the remote refuses events until a setting is changed, there or here; all are kept: " + d.LastError
+	case d.Failures > 0 && age > 3*s.opts.PushInterval:
+		return fmt.Sprintf("the oldest event waits for delivery since %s; the last error: %s", age.Round(time.Second), d.LastError)
+	}
+	return ""
 }
 
 // fault returns why events cannot be stored at the moment, or "".

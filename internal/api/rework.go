@@ -53,20 +53,10 @@ func (s *Server) postRedact(r *http.Request) (response, error) {
 }
 
 func (s *Server) work(r *http.Request, do func(context.Context, *writer.Writer, writer.Progress) (WorkLine, error)) (response, error) {
-	if _, err := accept(r, jsonType); err != nil {
-		return response{}, err
-	}
-	session := s.session.Load()
-	if session == nil {
-		return response{}, errUnavailable("the database is not open: "+*s.problem.Load(), nil)
-	}
-	const maxBody = 64 << 10
 	var work Work
-	if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&work); err != nil {
-		return response{}, errBadRequest(`want {"database": "<its path>"}`)
-	}
-	if !sameFile(work.Database, session.Store.Path()) {
-		return response{}, &httpError{status: http.StatusConflict, message: "this server has another database open: " + session.Store.Path()}
+	session, err := s.workOn(r, &work, &work)
+	if err != nil {
+		return response{}, err
 	}
 	return response{status: http.StatusOK, contentType: ndjsonType, stream: func(w io.Writer) {
 		e := json.NewEncoder(w)
@@ -79,6 +69,25 @@ func (s *Server) work(r *http.Request, do func(context.Context, *writer.Writer, 
 		}
 		_ = e.Encode(line)
 	}}, nil
+}
+
+// workOn reads the body and checks that this server has the database that is meant.
+func (s *Server) workOn(r *http.Request, body any, work *Work) (*Session, error) {
+	if _, err := accept(r, jsonType); err != nil {
+		return nil, err
+	}
+	session := s.session.Load()
+	if session == nil {
+		return nil, errUnavailable("the database is not open: "+*s.problem.Load(), nil)
+	}
+	const maxBody = 64 << 10
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(body); err != nil {
+		return nil, errBadRequest(`want an object of JSON such as {"database": "<its path>"}`)
+	}
+	if !sameFile(work.Database, session.Store.Path()) {
+		return nil, &httpError{status: http.StatusConflict, message: "this server has another database open: " + session.Store.Path()}
+	}
+	return session, nil
 }
 
 func sameFile(a, b string) bool {

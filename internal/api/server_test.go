@@ -35,6 +35,7 @@ type server struct {
 	*api.Server
 	t      testing.TB
 	path   string
+	store  *store.Store
 	writer *writer.Writer
 }
 
@@ -64,7 +65,7 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Server: api.New(set.Options), t: t, path: path, writer: w}
+	s := &server{Server: api.New(set.Options), t: t, path: path, store: st, writer: w}
 	s.Use(&api.Session{Store: st, Writer: w})
 	t.Cleanup(func() {
 		if small, large := s.IntakeFree(); small != api.SmallSum || !large {

@@ -72,9 +72,30 @@ type Config struct {
 
 	ShutdownTimeout time.Duration `env:"OCT_SHUTDOWN_TIMEOUT, default=8s" min:"1ms" help:"Time that all steps of stopping may take together. Docker kills after 10s unless told otherwise."`
 
-	PushEndpoint URL `env:"OCT_PUSH_ENDPOINT" accepts:"an http or https URL with a host" help:"Where events are to be forwarded to. This version checks the URL but forwards nothing. Its user info and query are never shown."`
+	PushEndpoint URL `env:"OCT_PUSH_ENDPOINT" accepts:"an http or https URL with a host" help:"Where events are forwarded to: the URL itself with the format json, its base with otlp. While it is unset nothing is forwarded. By http only to a loopback address, unless OCT_PUSH_INSECURE is set. Its user info and query are never shown."`
 
-	PushInterval time.Duration `env:"OCT_PUSH_INTERVAL, default=5m" min:"100ms" help:"Time between two rounds of forwarding. This version checks the value but forwards nothing."`
+	PushFormat string `env:"OCT_PUSH_FORMAT, default=json" oneof:"json otlp" help:"How events are forwarded: json is the envelope of docs/push.schema.json, otlp is OTLP over HTTP in protobuf, to /v1/traces, /v1/logs and /v1/metrics below the endpoint."`
+
+	PushInterval time.Duration `env:"OCT_PUSH_INTERVAL, default=5m" min:"100ms" help:"Time between two rounds of forwarding. A round begins earlier when 500 events wait."`
+
+	PushTimeout time.Duration `env:"OCT_PUSH_TIMEOUT, default=30s" min:"100ms" help:"Time that one attempt to forward a batch may take."`
+
+	PushMaxBytes Bytes `env:"OCT_PUSH_MAX_BYTES, default=5242880" min:"4KiB" max:"64MiB" help:"Largest batch that is forwarded, measured before compression; an event that is larger goes alone."`
+
+	PushCompression string `env:"OCT_PUSH_COMPRESSION, default=gzip" oneof:"gzip none" help:"How batches are compressed."`
+
+	PushHeaders Headers `env:"OCT_PUSH_HEADERS" accepts:"name=value pairs separated by commas, values percent-encoded where they hold commas" help:"Headers of forwarded requests, as OTEL_EXPORTER_OTLP_HEADERS has them. Values are never shown."`
+
+	PushToken Secret `env:"OCT_PUSH_TOKEN" accepts:"at least 8 printable ASCII characters without spaces" help:"Token that is sent to the remote as Authorization: Bearer."`
+
+	// PushTokenFile is where PushToken was read from, if not from its variable.
+	PushTokenFile string `env:"OCT_PUSH_TOKEN_FILE" accepts:"the path of a readable, non-empty file of at most 64 KiB" help:"File that holds OCT_PUSH_TOKEN, instead of that variable; a newline at its end is ignored."`
+
+	PushCAFile string `env:"OCT_PUSH_CA_FILE" accepts:"the path of a readable file of certificates in PEM form" help:"Certificates of authorities that the remote's may come from, besides those of the system."`
+
+	PushInsecure bool `env:"OCT_PUSH_INSECURE, default=false" accepts:"true or false" help:"Whether events may be forwarded without encryption, by http to an address that is not loopback."`
+
+	AgentID string `env:"OCT_AGENT_ID" accepts:"at most 256 characters" help:"Name of the agent beside which this runs, for the remote."`
 
 	// RetentionDays has an upper limit so that it fits a time.Duration.
 	RetentionDays int `env:"OCT_RETENTION_DAYS, default=3" min:"1" max:"36500" help:"Days that events are to be kept. This version checks the value but deletes nothing."`
@@ -127,6 +148,9 @@ func (c *Config) Secrets() []string {
 		if s := v.FieldByIndex(f.Index); f.isSecret() && s.String() != "" {
 			all = append(all, s.String())
 		}
+	}
+	for _, value := range c.PushHeaders {
+		all = append(all, value)
 	}
 	return append(all, c.PushEndpoint.secrets()...)
 }
@@ -368,8 +392,19 @@ func (l *loader) validate(c *Config) {
 			l.reject("OCT_REDACT", "contains "+quoted(kind))
 		}
 	}
-	if c.PushEndpoint != "" && !c.PushEndpoint.valid() {
+	switch {
+	case c.PushEndpoint == "":
+	case !c.PushEndpoint.valid():
 		l.reject("OCT_PUSH_ENDPOINT", "cannot be used (its value is not shown)")
+	case !c.PushInsecure && !c.PushEndpoint.private():
+		l.fault("OCT_PUSH_ENDPOINT", "OCT_PUSH_ENDPOINT is "+quoted(c.PushEndpoint.String())+", which is not encrypted; "+
+			"accepted: https, or http to a loopback address, or anything together with OCT_PUSH_INSECURE=true.")
+	}
+	if c.PushToken != "" && !validToken(c.PushToken) {
+		l.reject("OCT_PUSH_TOKEN", "cannot be used (its value is not shown)")
+	}
+	if len(c.AgentID) > 256 {
+		l.reject("OCT_AGENT_ID", "is too long")
 	}
 }
 

@@ -59,6 +59,10 @@ func TestDefaults(t *testing.T) {
 		MaxBodyBytes:    16 << 20,
 		LogLevel:        slog.LevelInfo,
 		ShutdownTimeout: 8 * time.Second,
+		PushFormat:      "json",
+		PushTimeout:     30 * time.Second,
+		PushMaxBytes:    5 << 20,
+		PushCompression: "gzip",
 		PushInterval:    5 * time.Minute,
 		RetentionDays:   3,
 	}
@@ -92,7 +96,16 @@ func TestEverySettingGiven(t *testing.T) {
 		"OCT_LOG_LEVEL=error",
 		"OCT_SHUTDOWN_TIMEOUT=1m30s",
 		"OCT_PUSH_ENDPOINT=https://u:p@collector.example:8443/in?k=v",
+		"OCT_PUSH_FORMAT=otlp",
 		"OCT_PUSH_INTERVAL=100ms",
+		"OCT_PUSH_TIMEOUT=1s",
+		"OCT_PUSH_MAX_BYTES=1MiB",
+		"OCT_PUSH_COMPRESSION=none",
+		"OCT_PUSH_HEADERS=x-key=a%2Cb, x-other=c=d",
+		"OCT_PUSH_TOKEN=abcdefgh",
+		"OCT_PUSH_CA_FILE=ca.pem",
+		"OCT_PUSH_INSECURE=true",
+		"OCT_AGENT_ID=kitchen",
 		"OCT_RETENTION_DAYS=36500",
 		"PATH=/bin",
 	)
@@ -112,7 +125,16 @@ func TestEverySettingGiven(t *testing.T) {
 		LogLevel:        slog.LevelError,
 		ShutdownTimeout: 90 * time.Second,
 		PushEndpoint:    "https://u:p@collector.example:8443/in?k=v",
+		PushFormat:      "otlp",
 		PushInterval:    100 * time.Millisecond,
+		PushTimeout:     time.Second,
+		PushMaxBytes:    1 << 20,
+		PushCompression: "none",
+		PushHeaders:     config.Headers{"x-key": "a,b", "x-other": "c=d"},
+		PushToken:       "abcdefgh",
+		PushCAFile:      "ca.pem",
+		PushInsecure:    true,
+		AgentID:         "kitchen",
 		RetentionDays:   36500,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -161,8 +183,9 @@ func TestRedacts(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
-	got := load(t, "OCT_AUTH_TOKEN=a-token-of-ours", "OCT_PUSH_ENDPOINT=https://u:pass-word@collector.example/in?key=in-query#f").Secrets()
-	if want := []string{"a-token-of-ours", "pass-word", "in-query"}; !slices.Equal(got, want) {
+	got := load(t, "OCT_AUTH_TOKEN=a-token-of-ours", "OCT_PUSH_ENDPOINT=https://u:pass-word@collector.example/in?key=in-query#f",
+		"OCT_PUSH_TOKEN=token-of-the-remote", "OCT_PUSH_HEADERS=x-key=in-a-header").Secrets()
+	if want := []string{"a-token-of-ours", "token-of-the-remote", "in-a-header", "pass-word", "in-query"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := load(t).Secrets(); len(got) != 0 {

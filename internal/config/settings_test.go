@@ -58,12 +58,22 @@ func TestResolvedSettings(t *testing.T) {
 		"OCT_LOG_LEVEL":        "debug",
 		"OCT_SHUTDOWN_TIMEOUT": "1m30s",
 		"OCT_PUSH_ENDPOINT":    "https://***@collector.example/in?***",
+		"OCT_PUSH_FORMAT":      "json",
+		"OCT_PUSH_TIMEOUT":     "30s",
+		"OCT_PUSH_MAX_BYTES":   "5242880",
+		"OCT_PUSH_COMPRESSION": "gzip",
+		"OCT_PUSH_HEADERS":     "x-key=***",
+		"OCT_PUSH_TOKEN":       "",
+		"OCT_PUSH_TOKEN_FILE":  "",
+		"OCT_PUSH_CA_FILE":     "",
+		"OCT_PUSH_INSECURE":    "false",
+		"OCT_AGENT_ID":         "",
 		"OCT_PUSH_INTERVAL":    "5m0s",
 		"OCT_RETENTION_DAYS":   "3",
 	}
 	c := load(t, "OCT_HOST=[::]", "OCT_PORT=80", "OCT_ALLOWED_HOSTS=A.example, ::2", "OCT_AUTH_TOKEN=12345678",
 		"OCT_MAX_TEXT_BYTES=2KiB", "OCT_LOG_LEVEL=debug", "OCT_SHUTDOWN_TIMEOUT=90s",
-		"OCT_PUSH_ENDPOINT=https://u:p@collector.example/in?k=v")
+		"OCT_PUSH_ENDPOINT=https://u:p@collector.example/in?k=v", "OCT_PUSH_HEADERS=x-key=v")
 	settings := c.Settings()
 	if len(settings) != len(want) {
 		t.Errorf("%d settings, want %d", len(settings), len(want))

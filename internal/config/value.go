@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -104,6 +106,65 @@ func (u URL) valid() bool {
 	port, err := strconv.ParseUint(p.Port(), 10, 16)
 	return err == nil && port > 0
 }
+
+// private tells whether nobody else can read what is sent to it.
+func (u URL) private() bool {
+	p, err := url.Parse(string(u))
+	return err == nil && (p.Scheme == "https" || isLoopback(strings.ToLower(p.Hostname())))
+}
+
+// Headers are names and values of HTTP headers. Values may be credentials: every way of
+// printing, logging or marshaling them shows the names only.
+type Headers map[string]string
+
+// EnvDecode reads pairs as OTEL_EXPORTER_OTLP_HEADERS has them
+// (https://opentelemetry.io/docs/specs/otel/protocol/exporter/). It implements the
+// decoder interface of go-envconfig.
+func (h *Headers) EnvDecode(text string) error {
+	if text == "" {
+		return nil
+	}
+	all := make(Headers)
+	for pair := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		name = strings.TrimSpace(name)
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if !ok || err != nil || !isToken(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return strconv.ErrSyntax
+		}
+		all[name] = value
+	}
+	*h = all
+	return nil
+}
+
+// isToken tells whether name may be that of a header (RFC 9110, section 5.6.2).
+func isToken(name string) bool {
+	for _, b := range []byte(name) {
+		if b <= ' ' || b > '~' || strings.IndexByte(`"(),/:;<=>?@[\]{}`, b) >= 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// String returns the names with hidden values.
+func (h Headers) String() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		all = append(all, name+"="+hidden)
+	}
+	return strings.Join(all, ",")
+}
+
+// Format implements fmt.Formatter, for the same reason as Secret's.
+func (h Headers) Format(f fmt.State, _ rune) { io.WriteString(f, h.String()) }
+
+// MarshalText implements encoding.TextMarshaler and gives what String gives.
+func (h Headers) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// LogValue implements slog.LogValuer and gives what String gives.
+func (h Headers) LogValue() slog.Value { return slog.StringValue(h.String()) }
 
 // Bytes is a size in bytes.
 type Bytes int64

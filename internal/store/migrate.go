@@ -131,13 +131,7 @@ func MigrationStatus(ctx context.Context, path string) (list []Migration, versio
 		list, err := known()
 		return list, 0, err
 	}
-	// Without a log nothing is to be read but the file. A plain read-only connection
-	// would create the log's index and leave it behind.
-	query := "mode=ro"
-	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
-		query += "&immutable=1"
-	}
-	db, err := open(path, query, setup(readerSettings))
+	db, err := openReader(path)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -161,6 +155,17 @@ func MigrationStatus(ctx context.Context, path string) (list []Migration, versio
 	}
 	version, err = p.GetDBVersion(ctx)
 	return list, version, err
+}
+
+// openReader returns connections to the database at path that write nothing. Without a
+// log nothing is to be read but the file: a plain read-only connection would create
+// the log's index and leave it behind.
+func openReader(path string) (*sql.DB, error) {
+	query := "mode=ro"
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		query += "&immutable=1"
+	}
+	return open(path, query, setup(readerSettings))
 }
 
 func newerError(version, known int64) error {

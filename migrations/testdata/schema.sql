@@ -88,6 +88,14 @@ CREATE TABLE push_log (
     error_message TEXT,
     duration_ms INTEGER
 ) STRICT;
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    UNIQUE (kind, event_id)
+) STRICT;
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,
     agent TEXT,

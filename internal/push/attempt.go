@@ -1,0 +1,222 @@
+package push
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+)
+
+// outcome is what becomes of a batch.
+type outcome uint8
+
+const (
+	// delivered: the remote has it.
+	delivered outcome = iota
+	// retry: it may have it the next time.
+	retry
+	// refused: it will take nothing as things are; somebody has to change a setting,
+	// here or there. Everything is kept.
+	refused
+	// rejected: something in this batch it will never take.
+	rejected
+)
+
+// verdict is what an answer, or the lack of one, means.
+type verdict struct {
+	outcome outcome
+	after   time.Duration // with retry: what the remote asks for, or 0
+	reason  string        // in plain words, for people
+}
+
+const (
+	maxRetryAfter = 5 * time.Minute
+	maxAnswer     = 64 << 10
+)
+
+// judge is the one place that turns an answer into a verdict. Its body is at most
+// maxAnswer bytes.
+func judge(answer *http.Response, body []byte, now time.Time) verdict {
+	said := excerpt(answer, body)
+	switch code := answer.StatusCode; {
+	case code >= 200 && code <= 299:
+		if kind, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type")); err == nil && (kind == "text/html" || kind == "application/xhtml+xml") {
+			return verdict{retry, 0, fmt.Sprintf("%s with an HTML page, as from a log-in page or a proxy, which is no receipt", answer.Status)}
+		}
+		return verdict{outcome: delivered}
+	case code >= 300 && code <= 399:
+		return verdict{refused, 0, fmt.Sprintf("%s: redirects are not followed; OCT_PUSH_ENDPOINT has to be the final address", answer.Status)}
+	case code == http.StatusBadRequest || code == http.StatusRequestEntityTooLarge || code == http.StatusUnprocessableEntity:
+		return verdict{rejected, 0, said}
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		return verdict{refused, 0, said + "; check OCT_PUSH_TOKEN and OCT_PUSH_HEADERS"}
+	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests || code >= 500:
+		return verdict{retry, retryAfter(answer.Header.Get("Retry-After"), now), said}
+	}
+	return verdict{refused, 0, said + "; check OCT_PUSH_ENDPOINT and OCT_PUSH_FORMAT"}
+}
+
+// retryAfter reads the header of that name: seconds or a date (RFC 9110, section
+// 10.2.3). More than maxRetryAfter, and nonsense, are not obeyed.
+func retryAfter(value string, now time.Time) time.Duration {
+	var d time.Duration
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
+		d = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(value); err == nil {
+		d = at.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}
+
+// excerpt returns the status and the beginning of what the remote says, if that is text.
+func excerpt(answer *http.Response, body []byte) string {
+	const most = 200
+	text := strings.Join(strings.Fields(string(body[:min(len(body), 4*most)])), " ")
+	if text == "" || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return answer.Status
+	}
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return answer.Status + ": " + text
+}
+
+// plain says in plain words why there is no answer.
+func plain(err error, timeout time.Duration) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // without the URL, which may hold secrets
+	}
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %v (OCT_PUSH_TIMEOUT)", timeout)
+	case errors.As(err, &unknown):
+		return "its certificate is from an unknown authority; OCT_PUSH_CA_FILE may name one"
+	case errors.As(err, &name):
+		return "its certificate is for another host"
+	case errors.As(err, &invalid):
+		return "its certificate is not valid: " + invalid.Error()
+	case isDNS:
+		return "the host name cannot be resolved: " + dns.Err
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the connection was refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the answer"
+	}
+	return err.Error()
+}
+
+// client sends requests. It is used by one goroutine.
+type client struct {
+	http     *http.Client
+	headers  http.Header
+	compress bool
+	timeout  time.Duration
+
+	zip *gzip.Writer
+	out bytes.Buffer
+}
+
+func newClient(o Options) (*client, error) {
+	transport := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: o.Timeout,
+		MaxIdleConns:          1,
+		IdleConnTimeout:       90 * time.Second,
+		DisableCompression:    true, // answers are small, and a small answer that grows is a trap
+		ForceAttemptHTTP2:     true,
+	}
+	if o.Dial != nil {
+		transport.DialContext = o.Dial
+	}
+	if len(o.CA) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(o.CA) {
+			return nil, errors.New("there is no certificate in PEM form")
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
+	c := &client{
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		headers: make(http.Header), compress: o.Compression != "none", timeout: o.Timeout,
+	}
+	for name, value := range o.Headers {
+		c.headers.Set(name, value)
+	}
+	if o.Token != "" {
+		c.headers.Set("Authorization", "Bearer "+o.Token)
+	}
+	c.headers.Set("User-Agent", "openclaw-trace/"+o.Instance.Version)
+	return c, nil
+}
+
+// send sends r and says what came of it.
+func (c *client) send(ctx context.Context, r request, batchID string, accepted func([]byte) (int64, string)) (verdict, int64) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	c.out.Reset()
+	if c.compress {
+		if c.zip == nil {
+			c.zip, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for a wrong level only
+		}
+		c.zip.Reset(&c.out)
+		for _, part := range r.body {
+			_, _ = c.zip.Write(part) // a buffer takes all
+		}
+		_ = c.zip.Close()
+	} else {
+		for _, part := range r.body {
+			c.out.Write(part)
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(c.out.Bytes()))
+	if err != nil {
+		return verdict{refused, 0, plain(err, c.timeout)}, 0
+	}
+	for name, values := range c.headers {
+		request.Header[name] = values
+	}
+	request.Header.Set("Content-Type", r.contentType)
+	request.Header.Set("Idempotency-Key", batchID)
+	if c.compress {
+		request.Header.Set("Content-Encoding", "gzip")
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return verdict{retry, 0, plain(err, c.timeout)}, 0
+	}
+	defer answer.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)) // the status says it all
+	v := judge(answer, said, time.Now())
+	if v.outcome != delivered {
+		return v, 0
+	}
+	n, reason := accepted(said)
+	if n > 0 {
+		return verdict{rejected, 0, reason}, n
+	}
+	return v, 0
+}
