@@ -40,7 +40,9 @@ func pushNow(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		if err != nil {
 			return err
 		}
-		defer p.Close(ctx)
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		defer p.Close(ended) // one round is enough
 		r, err := p.Now(ctx)
 		result = api.DeliveryResult(r)
 		return err

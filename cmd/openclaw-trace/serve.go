@@ -96,6 +96,7 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		serving.Go(func() { failed <- srv.Serve(l) })
 	}
 	log.Info("listening", "addresses", addrs)
+	debug.FreeOSMemory() // what the start needed, it needs no more
 
 	for running := true; running; {
 		if session == nil {

@@ -192,9 +192,9 @@ func (p *Pusher) Close(ctx context.Context) Result {
 // run is the goroutine.
 func (p *Pusher) run(ctx context.Context) {
 	defer close(p.done)
-	timer := time.NewTimer(0) // what an earlier process left has waited long enough
+	timer := time.NewTimer(min(checkEvery, p.opts.Interval))
 	defer timer.Stop()
-	due := time.Now()
+	due := time.Now() // what an earlier process left has waited long enough
 	for {
 		var answer chan Result
 		select {

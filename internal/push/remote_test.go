@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -139,7 +138,6 @@ func (x *world) open(change ...func(*push.Options)) {
 	if x.p, err = push.New(context.Background(), x.st, x.w, o); err != nil {
 		x.t.Fatal(err)
 	}
-	synctest.Wait() // until the round at the start is over
 }
 
 // stop ends all but the remote, and checks the books.
