@@ -303,11 +303,14 @@ func (l *loader) load(f field, dst reflect.Value) {
 	}
 	text := l.env[f.name]
 	v, err := f.parse(text)
-	if err != nil {
+	switch {
+	case err != nil && f.Type == reflect.TypeFor[Headers]():
+		l.reject(f.name, "cannot be used (its value is not shown)")
+	case err != nil:
 		l.reject(f.name, "is "+quoted(text))
-		return
+	default:
+		dst.Set(v)
 	}
-	dst.Set(v)
 }
 
 const maxSecretFile = 64 << 10
@@ -396,6 +399,9 @@ func (l *loader) validate(c *Config) {
 	case c.PushEndpoint == "":
 	case !c.PushEndpoint.valid():
 		l.reject("OCT_PUSH_ENDPOINT", "cannot be used (its value is not shown)")
+	case !c.PushInsecure && c.PushEndpoint.isLinkLocal():
+		l.fault("OCT_PUSH_ENDPOINT", "OCT_PUSH_ENDPOINT is "+quoted(c.PushEndpoint.String())+", a link-local address, as metadata services of clouds have; "+
+			"accepted: another address, or this together with OCT_PUSH_INSECURE=true.")
 	case !c.PushInsecure && !c.PushEndpoint.private():
 		l.fault("OCT_PUSH_ENDPOINT", "OCT_PUSH_ENDPOINT is "+quoted(c.PushEndpoint.String())+", which is not encrypted; "+
 			"accepted: https, or http to a loopback address, or anything together with OCT_PUSH_INSECURE=true.")

@@ -282,6 +282,11 @@ func TestFaults(t *testing.T) {
 	f("OCT_SHUTDOWN_TIMEOUT=8", `OCT_SHUTDOWN_TIMEOUT is "8"; accepted: a duration of at least 1ms, such as 30s or 5m.`)
 
 	const endpoint = "OCT_PUSH_ENDPOINT cannot be used (its value is not shown); accepted: an http or https URL with a host."
+	f("OCT_PUSH_ENDPOINT=http://collector.example/in", `OCT_PUSH_ENDPOINT is "http://collector.example/in", which is not encrypted; accepted: https, or http to a loopback address, or anything together with OCT_PUSH_INSECURE=true.`)
+	for _, address := range []string{"https://169.254.169.254", "http://[fe80::1]:4318"} {
+		f("OCT_PUSH_ENDPOINT="+address, `OCT_PUSH_ENDPOINT is "`+address+`", a link-local address, as metadata services of clouds have; accepted: another address, or this together with OCT_PUSH_INSECURE=true.`)
+	}
+	f("OCT_PUSH_HEADERS=x", `OCT_PUSH_HEADERS cannot be used (its value is not shown); accepted: name=value pairs separated by commas, values percent-encoded where they hold commas.`)
 	f("OCT_PUSH_ENDPOINT=collector.example", endpoint)
 	f("OCT_PUSH_ENDPOINT=collector:4318", endpoint)
 	f("OCT_PUSH_ENDPOINT=ftp://collector.example", endpoint)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -111,6 +112,17 @@ func (u URL) valid() bool {
 func (u URL) private() bool {
 	p, err := url.Parse(string(u))
 	return err == nil && (p.Scheme == "https" || isLoopback(strings.ToLower(p.Hostname())))
+}
+
+// isLinkLocal tells whether it leads to an address such as that of a cloud's metadata
+// service, where nobody means to send events.
+func (u URL) isLinkLocal() bool {
+	p, err := url.Parse(string(u))
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(p.Hostname())
+	return err == nil && addr.Unmap().IsLinkLocalUnicast()
 }
 
 // Headers are names and values of HTTP headers. Values may be credentials: every way of

@@ -3,6 +3,7 @@ package push_test
 import (
 	"context"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -298,6 +299,98 @@ func TestAnswerLost(t *testing.T) {
 		if b := x.w.Books(); b.Delivered != 10 || b.Pending() != 0 {
 			t.Errorf("books %+v", b)
 		}
+	})
+}
+
+// A connection that breaks at any byte of a request costs an attempt and nothing else.
+func TestCutAnywhere(t *testing.T) {
+	for _, n := range []int{1, 10, 100, 200, 300, 400, 500, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			x.net.cutAfter(n)
+			x.calls(0, 100)
+			if r, err := x.p.Now(t.Context()); err != nil || r.Error == "" || r.Pending != 100 {
+				t.Errorf("%d: %+v, %v", n, r, err)
+			}
+			time.Sleep(5 * time.Second)
+			for id, times := range x.arrived() {
+				if times != 1 {
+					t.Errorf("%d: %s arrived %d times", n, id, times)
+				}
+			}
+			if len(x.arrived()) != 100 || x.w.Books().Delivered != 100 {
+				t.Errorf("%d: %d arrived, books %+v", n, len(x.arrived()), x.w.Books())
+			}
+		})
+	}
+}
+
+// An event that is deleted while it is on its way is counted once: as what the one that
+// came first says.
+func TestDeletedOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.answers(func(http.ResponseWriter, *sent) {
+			// As retention will: delete, and count it in the same transaction.
+			err := x.w.Do(t.Context(), func(tx *writer.Tx) error {
+				if n, err := tx.GiveUpCall(t.Context(), 3); err != nil || n != 1 {
+					t.Errorf("given up: %d, %v", n, err)
+				}
+				n, err := tx.DropCall(t.Context(), id(2))
+				tx.Count(writer.Entry{Kind: writer.KindCall, Outcome: writer.Dropped, Reason: "age"}, n)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		x.calls(0, 10)
+		if r, err := x.p.Now(t.Context()); err != nil || r.Delivered != 9 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if b := x.w.Books(); b.Delivered != 9 || b.Dropped != 1 || b.Pending() != 0 {
+			t.Errorf("books %+v", b)
+		}
+	})
+}
+
+// A database that is put back from a copy has events that the remote knows, and new ones
+// that it does not take for those.
+func TestRestoredDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		x.calls(0, 10)
+		x.stop(t.Context())
+		copied, err := os.ReadFile(x.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.open()
+		x.calls(10, 20)
+		x.stop(t.Context())
+		if err := os.WriteFile(x.path, copied, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x.open()
+		x.calls(20, 30)
+		if r, err := x.p.Now(t.Context()); err != nil || r.Delivered != 10 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		for n := range 30 {
+			if x.arrived()[id(n)] != 1 {
+				t.Errorf("event %d arrived %d times", n, x.arrived()[id(n)])
+			}
+		}
+		keys := make(map[string]bool)
+		for _, s := range x.batches() {
+			keys[s.key] = true
+		}
+		if len(keys) != 3 {
+			t.Errorf("%d batch ids for 3 batches", len(keys))
+		}
+		x.close()
 	})
 }
 
