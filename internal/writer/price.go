@@ -65,18 +65,29 @@ func (p *prices) of(c *db.InsertLLMTraceParams) (usd *float64, source *string) {
 	return &dollars, &p.computed
 }
 
-// member returns the raw value of a scalar member of metadata, or "".
+// member returns the raw value of a member of metadata, or "".
 func member(metadata *string, key string) string {
-	// An unescaped quote begins a name or ends a value, so this is found nowhere else.
-	_, after, _ := strings.Cut(deref(metadata), `"`+key+`"`)
-	after, ok := strings.CutPrefix(strings.TrimLeft(after, " \t\r\n"), ":")
-	if !ok {
+	text := deref(metadata)
+	if !strings.Contains(text, `"`+key+`"`) {
 		return ""
 	}
-	after = strings.TrimLeft(after, " \t\r\n")
-	end := strings.IndexAny(after, ",} \t\r\n")
-	if strings.HasPrefix(after, `"`) {
-		end = strings.IndexByte(after[1:], '"') + 2
+	d := decoder(text)
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return ""
 	}
-	return after[:max(0, min(end, len(after)))]
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return ""
+		}
+		found := name.String() == key
+		v, err := d.ReadValue()
+		if err != nil {
+			return ""
+		}
+		if found {
+			return string(v)
+		}
+	}
+	return ""
 }

@@ -634,9 +634,6 @@ func TestMaskStoredLeavesNoTrace(t *testing.T) {
 	for _, c := range storedSizes {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if c.rows > storedSizes[0].rows {
-				t.Skip("bug: the first page of a table keeps its rows of before the table had two: secure_delete is off while they are stored")
-			}
 			f, _ := withStored(t, c.rows, c.around)
 			f.maskStored()
 			checkNoTrace(t, f.path)
@@ -649,7 +646,6 @@ func TestMaskStoredLeavesNoTrace(t *testing.T) {
 // Nor in a database whose rows were stored by a version that left such pieces behind.
 func TestMaskStoredLeavesNoTraceOfOldVersions(t *testing.T) {
 	t.Parallel()
-	t.Skip("bug: pieces that are left in pages from before are not overwritten; VACUUM would do it")
 	f := open(t, newPath(t), "normal")
 	f.close()
 	const rows = 300
