@@ -34,15 +34,15 @@ SELECT id, trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_tota
 FROM system_metrics WHERE synced = 0 AND created_at >= @at AND (created_at > @at OR id > @id)
 ORDER BY created_at, id LIMIT @lim;
 
--- When the oldest row that waits happened, for each table; 0 if none waits.
+-- When the oldest row that waits happened, for each table; the largest integer if none waits.
 
 -- name: OldestPending :one
 SELECT
-    CAST(COALESCE((SELECT x0.created_at FROM error_events AS x0 WHERE x0.synced = 0 ORDER BY x0.created_at LIMIT 1), 0) AS INTEGER) AS error_event,
-    CAST(COALESCE((SELECT x1.created_at FROM llm_traces AS x1 WHERE x1.synced = 0 ORDER BY x1.created_at LIMIT 1), 0) AS INTEGER) AS llm_trace,
-    CAST(COALESCE((SELECT x2.created_at FROM spans AS x2 WHERE x2.synced = 0 ORDER BY x2.created_at LIMIT 1), 0) AS INTEGER) AS span,
-    CAST(COALESCE((SELECT x3.created_at FROM custom_events AS x3 WHERE x3.synced = 0 ORDER BY x3.created_at LIMIT 1), 0) AS INTEGER) AS custom_event,
-    CAST(COALESCE((SELECT x4.created_at FROM system_metrics AS x4 WHERE x4.synced = 0 ORDER BY x4.created_at LIMIT 1), 0) AS INTEGER) AS system_metric;
+    CAST(COALESCE((SELECT x0.created_at FROM error_events AS x0 WHERE x0.synced = 0 ORDER BY x0.created_at LIMIT 1), 9223372036854775807) AS INTEGER) AS error_event,
+    CAST(COALESCE((SELECT x1.created_at FROM llm_traces AS x1 WHERE x1.synced = 0 ORDER BY x1.created_at LIMIT 1), 9223372036854775807) AS INTEGER) AS llm_trace,
+    CAST(COALESCE((SELECT x2.created_at FROM spans AS x2 WHERE x2.synced = 0 ORDER BY x2.created_at LIMIT 1), 9223372036854775807) AS INTEGER) AS span,
+    CAST(COALESCE((SELECT x3.created_at FROM custom_events AS x3 WHERE x3.synced = 0 ORDER BY x3.created_at LIMIT 1), 9223372036854775807) AS INTEGER) AS custom_event,
+    CAST(COALESCE((SELECT x4.created_at FROM system_metrics AS x4 WHERE x4.synced = 0 ORDER BY x4.created_at LIMIT 1), 9223372036854775807) AS INTEGER) AS system_metric;
 
 -- A remote has it. + keeps SQLite from reading all that waits: the id is enough.
 

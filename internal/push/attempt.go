@@ -18,6 +18,9 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kon-rad/openclaw-trace/internal/redact"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
 // outcome is what becomes of a batch.
@@ -53,7 +56,10 @@ func judge(answer *http.Response, body []byte, now time.Time) verdict {
 	said := excerpt(answer, body)
 	switch code := answer.StatusCode; {
 	case code >= 200 && code <= 299:
-		if kind, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type")); err == nil && (kind == "text/html" || kind == "application/xhtml+xml") {
+		// Parameters that cannot be read make it no less of a page. Frameworks name that
+		// type of an answer without a body too.
+		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+		if (kind == "text/html" || kind == "application/xhtml+xml") && (len(body) > 0 || answer.ContentLength > 0) {
 			return verdict{retry, 0, fmt.Sprintf("%s with an HTML page, as from a log-in page or a proxy, which is no receipt", answer.Status)}
 		}
 		return verdict{outcome: delivered}
@@ -84,7 +90,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 // excerpt returns the status and the beginning of what the remote says, if that is text.
 func excerpt(answer *http.Response, body []byte) string {
 	const most = 200
-	text := strings.Join(strings.Fields(string(body[:min(len(body), 4*most)])), " ")
+	text := strings.Join(strings.Fields(writer.Cut(string(body), 4*most)), " ")
 	if text == "" || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return answer.Status
 	}
@@ -128,6 +134,7 @@ type client struct {
 	headers  http.Header
 	compress bool
 	timeout  time.Duration
+	mask     *redact.Masker
 
 	zip *gzip.Writer
 	out bytes.Buffer
@@ -161,7 +168,7 @@ func newClient(o Options) (*client, error) {
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		headers: make(http.Header), compress: o.Compression != "none", timeout: o.Timeout,
+		headers: make(http.Header), compress: o.Compression != "none", timeout: o.Timeout, mask: o.Mask,
 	}
 	for name, value := range o.Headers {
 		c.headers.Set(name, value)
@@ -210,6 +217,10 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	}
 	defer answer.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)) // the status says it all
+	if answer.StatusCode > 299 {
+		// Before it is cut: half a secret is not recognized as one.
+		said = []byte(c.mask.Mask(string(said), nil))
+	}
 	v := judge(answer, said, time.Now())
 	if v.outcome != delivered {
 		return v, 0

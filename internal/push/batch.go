@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"crypto/sha256"
+	"math"
 
 	"github.com/google/uuid"
 
@@ -114,17 +115,15 @@ func kindNamed(name string) *kind {
 
 // nextKind returns the kind whose turn it is, or nil if nothing waits: errors, and else
 // the one that has waited longest.
-func nextKind(o *db.OldestPendingRow) (k *kind, since int64) {
+func nextKind(o *db.OldestPendingRow) (k *kind) {
+	since := int64(math.MaxInt64) // what OldestPending says if none waits
 	for i := range kinds {
 		at := kinds[i].oldest(o)
-		if at == 0 {
-			continue
-		}
-		if k == nil || at < since && k.name != writer.KindError {
+		if at < since && (k == nil || k.name != writer.KindError) {
 			k, since = &kinds[i], at
 		}
 	}
-	return k, since
+	return k
 }
 
 // encoder makes the body of a request from rows. The two formats are its
@@ -179,7 +178,7 @@ func (b *batch) page() int64 { return int64(min(pageRows, b.limit-len(b.ids))) }
 // fill reads rows until the batch is full or none is left.
 func (b *batch) fill(ctx context.Context, q *db.Queries) error {
 	b.ids, b.traceIDs = b.ids[:0], b.traceIDs[:0]
-	b.at, b.id, b.full = 0, 0, false
+	b.at, b.id, b.full = math.MinInt64, 0, false
 	b.enc.begin(b.kind.name)
 	for !b.full && len(b.ids) < b.limit {
 		want := int(b.page())

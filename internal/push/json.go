@@ -1,6 +1,7 @@
 package push
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -78,9 +79,9 @@ func (e *jsonEncoder) intOr(name string, n *int64) {
 }
 
 func (e *jsonEncoder) floatOr(name string, f *float64) {
-	if f != nil {
+	if f != nil && !math.IsInf(*f, 0) { // SQLite keeps no NaN, JSON has neither
 		e.key(name)
-		e.events = strconv.AppendFloat(e.events, *f, 'g', -1, 64) // SQLite keeps no NaN
+		e.events = strconv.AppendFloat(e.events, *f, 'g', -1, 64)
 	}
 }
 

@@ -11,6 +11,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,12 +84,18 @@ type Pusher struct {
 
 	// What follows belongs to the goroutine.
 	batch    batch
-	limit    int // of the next batch's rows
-	suspects int // rows of a rejected batch that are not delivered yet
-	failures int // attempts in a row
-	givenUp  int // events in a row
+	searches map[string]search // by kind, for errors come in between
+	failures int               // attempts in a row
+	givenUp  int               // events in a row
 	failedAt time.Time
 	told     string // the reason that was logged last
+}
+
+// search is how far it is known which events of a batch the remote rejects. The zero
+// value is that nothing was rejected.
+type search struct {
+	limit    int // of the next batch's rows; 0 for maxBatch
+	suspects int // rows of the rejected batch that are not delivered yet
 }
 
 // Status says how delivery goes. Times are Unix ms, 0 for never.
@@ -134,7 +141,7 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 	}
 	opts.Instance.ID = meta.Instance
 	p := &Pusher{
-		st: st, w: w, opts: opts, client: c, limit: maxBatch,
+		st: st, w: w, opts: opts, client: c, searches: make(map[string]search),
 		now: make(chan chan Result), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.batch = batch{enc: newEncoder(opts), maxSize: opts.MaxBytes}
@@ -264,7 +271,7 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return false, 0, nil
 	}
 	b := &p.batch
-	b.kind, b.limit = k, p.limit
+	b.kind, b.limit = k, cmp.Or(p.searches[k.name].limit, maxBatch)
 	var meta db.PushMetaRow
 	err = p.st.Read(ctx, func(q *db.Queries) error {
 		if err := b.fill(ctx, q); err != nil {
@@ -301,11 +308,13 @@ func (p *Pusher) next(ctx context.Context) (k *kind, err error) {
 		if err != nil {
 			return err
 		}
-		k, since = nextKind(&oldest)
+		k = nextKind(&oldest)
+		if k == nil {
+			return nil
+		}
+		since = k.oldest(&oldest)
 		for i := range kinds {
-			if at := kinds[i].oldest(&oldest); at > 0 {
-				since = min(since, at)
-			}
+			since = min(since, kinds[i].oldest(&oldest))
 		}
 		return nil
 	})
@@ -367,28 +376,23 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 		}
 	})
 
+	s := p.searches[b.kind.name]
 	switch v.outcome {
 	case delivered:
 		r.Delivered += n
 		p.recovered()
 		p.givenUp = 0
-		if p.suspects -= len(b.ids); p.suspects > 0 {
-			p.limit = p.suspects // what was rejected is among them
-		} else {
-			p.suspects, p.limit = 0, maxBatch
-		}
+		left := max(s.suspects-len(b.ids), 0) // what was rejected is among them
+		p.searches[b.kind.name] = search{left, left}
 		return true, 0, nil
 	case rejected:
 		if !giveUp {
-			p.suspects = len(b.ids)
-			p.limit = (len(b.ids) + 1) / 2
+			p.searches[b.kind.name] = search{(len(b.ids) + 1) / 2, len(b.ids)}
 			return true, 0, nil
 		}
 		r.Quarantined += n
-		p.suspects, p.limit = max(p.suspects-1, 0), max(p.suspects-1, 1)
-		if p.suspects == 0 {
-			p.limit = maxBatch
-		}
+		left := max(s.suspects-1, 0)
+		p.searches[b.kind.name] = search{left, left}
 		p.opts.Log.Warn("the remote rejects an event; it is put into quarantine", "kind", b.kind.name, "trace_id", b.traceIDs[0], "reason", v.reason)
 		if p.givenUp++; p.givenUp < maxGivenUp {
 			return true, 0, nil
