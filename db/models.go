@@ -76,6 +76,16 @@ type Ledger struct {
 	N       int64
 }
 
+type LogPosition struct {
+	Device    int64
+	Inode     int64
+	Path      string
+	HeadBytes int64
+	Head      string
+	Position  int64
+	UpdatedAt int64
+}
+
 type Meta struct {
 	Key   string
 	Value string

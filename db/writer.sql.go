@@ -259,6 +259,22 @@ func (q *Queries) FindSpan(ctx context.Context, traceID string) (FindSpanRow, er
 	return i, err
 }
 
+const findSystemMetric = `-- name: FindSystemMetric :one
+SELECT id, created_at FROM system_metrics WHERE trace_id = ?1
+`
+
+type FindSystemMetricRow struct {
+	ID        int64
+	CreatedAt int64
+}
+
+func (q *Queries) FindSystemMetric(ctx context.Context, traceID string) (FindSystemMetricRow, error) {
+	row := q.db.QueryRowContext(ctx, findSystemMetric, traceID)
+	var i FindSystemMetricRow
+	err := row.Scan(&i.ID, &i.CreatedAt)
+	return i, err
+}
+
 const firstIDs = `-- name: FirstIDs :one
 
 SELECT
@@ -599,20 +615,60 @@ func (q *Queries) InsertSpan(ctx context.Context, arg InsertSpanParams) (sql.Res
 	)
 }
 
+const insertSystemMetric = `-- name: InsertSystemMetric :execresult
+INSERT OR FAIL INTO system_metrics (
+    trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,
+    disk_used_bytes, disk_total_bytes, disk_free_bytes, metadata
+) VALUES (
+    ?1, ?2, ?3, ?4, ?5, ?6,
+    ?7, ?8, ?9, ?10
+) ON CONFLICT (trace_id) DO NOTHING
+`
+
+type InsertSystemMetricParams struct {
+	TraceID        string
+	CreatedAt      int64
+	CpuPct         *float64
+	MemRssBytes    *int64
+	MemAvailable   *int64
+	MemTotal       *int64
+	DiskUsedBytes  *int64
+	DiskTotalBytes *int64
+	DiskFreeBytes  *int64
+	Metadata       *string
+}
+
+func (q *Queries) InsertSystemMetric(ctx context.Context, arg InsertSystemMetricParams) (sql.Result, error) {
+	return q.db.ExecContext(ctx, insertSystemMetric,
+		arg.TraceID,
+		arg.CreatedAt,
+		arg.CpuPct,
+		arg.MemRssBytes,
+		arg.MemAvailable,
+		arg.MemTotal,
+		arg.DiskUsedBytes,
+		arg.DiskTotalBytes,
+		arg.DiskFreeBytes,
+		arg.Metadata,
+	)
+}
+
 const lastIDs = `-- name: LastIDs :one
 
 SELECT
     CAST((SELECT COALESCE(MAX(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
     CAST((SELECT COALESCE(MAX(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
     CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span,
-    CAST((SELECT COALESCE(MAX(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event
+    CAST((SELECT COALESCE(MAX(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event,
+    CAST((SELECT COALESCE(MAX(m.id), 0) FROM system_metrics AS m) AS INTEGER) AS system_metric
 `
 
 type LastIDsRow struct {
-	LLMTrace    int64
-	ErrorEvent  int64
-	Span        int64
-	CustomEvent int64
+	LLMTrace     int64
+	ErrorEvent   int64
+	Span         int64
+	CustomEvent  int64
+	SystemMetric int64
 }
 
 // The highest id of each table when a writer starts.
@@ -624,6 +680,7 @@ func (q *Queries) LastIDs(ctx context.Context) (LastIDsRow, error) {
 		&i.ErrorEvent,
 		&i.Span,
 		&i.CustomEvent,
+		&i.SystemMetric,
 	)
 	return i, err
 }
@@ -926,6 +983,39 @@ func (q *Queries) SetEventTexts(ctx context.Context, arg SetEventTextsParams) er
 		arg.SessionID,
 		arg.Metadata,
 		arg.ID,
+	)
+	return err
+}
+
+const setLogPosition = `-- name: SetLogPosition :exec
+
+INSERT INTO log_positions (device, inode, path, head_bytes, head, position, updated_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (device, inode) DO UPDATE SET
+    path = excluded.path, head_bytes = excluded.head_bytes, head = excluded.head,
+    position = excluded.position, updated_at = excluded.updated_at
+`
+
+type SetLogPositionParams struct {
+	Device    int64
+	Inode     int64
+	Path      string
+	HeadBytes int64
+	Head      string
+	Position  int64
+	UpdatedAt int64
+}
+
+// How far a log was read, with the rows made from it.
+func (q *Queries) SetLogPosition(ctx context.Context, arg SetLogPositionParams) error {
+	_, err := q.db.ExecContext(ctx, setLogPosition,
+		arg.Device,
+		arg.Inode,
+		arg.Path,
+		arg.HeadBytes,
+		arg.Head,
+		arg.Position,
+		arg.UpdatedAt,
 	)
 	return err
 }

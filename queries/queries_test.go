@@ -30,17 +30,19 @@ import (
 // plans says how SQLite finds the rows of each query that looks for some. A new
 // query needs a line here, with the index it was written for.
 var plans = map[string][]string{
-	"FindLLMTrace":    {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
-	"FindErrorEvent":  {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
-	"FindSpan":        {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
-	"FindCustomEvent": {"SEARCH custom_events USING INDEX sqlite_autoindex_custom_events_1 (trace_id=?)"},
-	"ListCallsAfter":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>?)"},
+	"FindLLMTrace":     {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"FindErrorEvent":   {"SEARCH error_events USING INDEX sqlite_autoindex_error_events_1 (trace_id=?)"},
+	"FindSpan":         {"SEARCH spans USING INDEX sqlite_autoindex_spans_1 (trace_id=?)"},
+	"FindCustomEvent":  {"SEARCH custom_events USING INDEX sqlite_autoindex_custom_events_1 (trace_id=?)"},
+	"FindSystemMetric": {"SEARCH system_metrics USING INDEX sqlite_autoindex_system_metrics_1 (trace_id=?)"},
+	"ListCallsAfter":   {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>?)"},
 	"LastIDs": {
 		"SCAN CONSTANT ROW",
 		"SCALAR SUBQUERY 1", "SEARCH c", // the end of the table
 		"SCALAR SUBQUERY 2", "SEARCH e",
 		"SCALAR SUBQUERY 3", "SEARCH s",
 		"SCALAR SUBQUERY 4", "SEARCH v",
+		"SCALAR SUBQUERY 5", "SEARCH m",
 	},
 	"FirstIDs": {
 		"SCAN CONSTANT ROW",

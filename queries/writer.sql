@@ -47,6 +47,24 @@ INSERT OR FAIL INTO custom_events (
     @trace_id, @created_at, @name, @session_id, @metadata
 ) ON CONFLICT (trace_id) DO NOTHING;
 
+-- name: InsertSystemMetric :execresult
+INSERT OR FAIL INTO system_metrics (
+    trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,
+    disk_used_bytes, disk_total_bytes, disk_free_bytes, metadata
+) VALUES (
+    @trace_id, @created_at, @cpu_pct, @mem_rss_bytes, @mem_available, @mem_total,
+    @disk_used_bytes, @disk_total_bytes, @disk_free_bytes, @metadata
+) ON CONFLICT (trace_id) DO NOTHING;
+
+-- How far a log was read, with the rows made from it.
+
+-- name: SetLogPosition :exec
+INSERT INTO log_positions (device, inode, path, head_bytes, head, position, updated_at)
+VALUES (@device, @inode, @path, @head_bytes, @head, @position, @updated_at)
+ON CONFLICT (device, inode) DO UPDATE SET
+    path = excluded.path, head_bytes = excluded.head_bytes, head = excluded.head,
+    position = excluded.position, updated_at = excluded.updated_at;
+
 -- The row that kept an identity from being stored again, to tell which of a batch
 -- were new (their id is above the last one before it) and whether what was sent
 -- again says the same.
@@ -64,6 +82,9 @@ SELECT id, name, status, duration_ms FROM spans WHERE trace_id = @trace_id;
 -- name: FindCustomEvent :one
 SELECT id, name, session_id, metadata FROM custom_events WHERE trace_id = @trace_id;
 
+-- name: FindSystemMetric :one
+SELECT id, created_at FROM system_metrics WHERE trace_id = @trace_id;
+
 -- The highest id of each table when a writer starts.
 
 -- name: LastIDs :one
@@ -71,7 +92,8 @@ SELECT
     CAST((SELECT COALESCE(MAX(c.id), 0) FROM llm_traces AS c) AS INTEGER) AS llm_trace,
     CAST((SELECT COALESCE(MAX(e.id), 0) FROM error_events AS e) AS INTEGER) AS error_event,
     CAST((SELECT COALESCE(MAX(s.id), 0) FROM spans AS s) AS INTEGER) AS span,
-    CAST((SELECT COALESCE(MAX(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event;
+    CAST((SELECT COALESCE(MAX(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event,
+    CAST((SELECT COALESCE(MAX(m.id), 0) FROM system_metrics AS m) AS INTEGER) AS system_metric;
 
 -- name: AddLedger :exec
 INSERT INTO ledger (kind, outcome, reason, n) VALUES (@kind, @outcome, @reason, @n)

@@ -38,11 +38,13 @@ const maxName = 256
 //
 // Metadata, where there is any, must be a JSON object.
 type Batch struct {
-	Calls  []db.InsertLLMTraceParams
-	Errors []db.InsertErrorEventParams
-	Spans  []db.InsertSpanParams
-	Events []db.InsertCustomEventParams
-	Counts Counts // for the ledger, in the same transaction
+	Calls     []db.InsertLLMTraceParams
+	Errors    []db.InsertErrorEventParams
+	Spans     []db.InsertSpanParams
+	Events    []db.InsertCustomEventParams
+	Readings  []db.InsertSystemMetricParams
+	Counts    Counts                    // for the ledger, in the same transaction
+	Positions []db.SetLogPositionParams // in the same transaction
 
 	// Deadline is when Submit gives up. Zero is MaxWait from its call.
 	Deadline time.Time
@@ -50,10 +52,12 @@ type Batch struct {
 	prepared bool
 }
 
-// Empty tells whether b has no rows. It may have counts.
+// Empty tells whether b has no rows. It may have counts and positions.
 func (b *Batch) Empty() bool { return b.rows() == 0 }
 
-func (b *Batch) rows() int { return len(b.Calls) + len(b.Errors) + len(b.Spans) + len(b.Events) }
+func (b *Batch) rows() int {
+	return len(b.Calls) + len(b.Errors) + len(b.Spans) + len(b.Events) + len(b.Readings)
+}
 
 // Refusal returns the counts of b's rows when none of them was stored.
 func (b *Batch) Refusal(reason string) *Counts {
@@ -62,6 +66,7 @@ func (b *Batch) Refusal(reason string) *Counts {
 	c.Add(Entry{KindError, Refused, reason}, int64(len(b.Errors)))
 	c.Add(Entry{KindSpan, Refused, reason}, int64(len(b.Spans)))
 	c.Add(Entry{KindEvent, Refused, reason}, int64(len(b.Events)))
+	c.Add(Entry{KindReading, Refused, reason}, int64(len(b.Readings)))
 	return c
 }
 
@@ -82,6 +87,9 @@ func (b *Batch) size() int64 {
 	}
 	for i := range b.Events {
 		n += 256 + text(b.Events[i].Metadata)
+	}
+	for i := range b.Readings {
+		n += 256 + text(b.Readings[i].Metadata)
 	}
 	return int64(n)
 }
@@ -114,6 +122,11 @@ func (b *Batch) prepare(now time.Time, opts *Options, prices *prices) {
 	p.kind = KindEvent
 	for i := range b.Events {
 		p.event(&b.Events[i])
+		p.countRepairs()
+	}
+	p.kind = KindReading
+	for i := range b.Readings {
+		p.reading(&b.Readings[i])
 		p.countRepairs()
 	}
 }
@@ -195,6 +208,14 @@ func (p *preparer) event(e *db.InsertCustomEventParams) {
 	p.name(&e.Name)
 	p.name(e.SessionID)
 	p.metadata(&e.Metadata)
+}
+
+func (p *preparer) reading(m *db.InsertSystemMetricParams) {
+	if m.TraceID == "" {
+		m.TraceID = uuid.NewString()
+	}
+	p.time(&m.CreatedAt, 0)
+	p.metadata(&m.Metadata)
 }
 
 func (p *preparer) time(at *int64, latency int64) {

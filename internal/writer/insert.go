@@ -16,6 +16,7 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 		w.errors = append(w.errors, p.batch.Errors...)
 		w.spans = append(w.spans, p.batch.Spans...)
 		w.events = append(w.events, p.batch.Events...)
+		w.readings = append(w.readings, p.batch.Readings...)
 	}
 	ctx := context.Background()
 
@@ -80,6 +81,25 @@ func (w *Writer) insert(q *db.Queries, group []*pending) error {
 		return err
 	}
 
+	readings := inserter[db.InsertSystemMetricParams]{
+		kind: KindReading, rows: w.readings, last: &w.last.SystemMetric,
+		one: func(m db.InsertSystemMetricParams) (sql.Result, error) { return q.InsertSystemMetric(ctx, m) },
+		find: func(m *db.InsertSystemMetricParams) (int64, bool, error) {
+			was, err := q.FindSystemMetric(ctx, m.TraceID)
+			return was.ID, was.CreatedAt == m.CreatedAt, err
+		},
+	}
+	if err := readings.run(w, group, func(b *Batch) int { return len(b.Readings) }); err != nil {
+		return err
+	}
+
+	for _, p := range group {
+		for _, position := range p.batch.Positions {
+			if err := q.SetLogPosition(ctx, position); err != nil {
+				return err
+			}
+		}
+	}
 	return w.writeDelta(ctx, q)
 }
 

@@ -96,6 +96,7 @@ type Writer struct {
 	spans    []db.InsertSpanParams
 	errors   []db.InsertErrorEventParams
 	events   []db.InsertCustomEventParams
+	readings []db.InsertSystemMetricParams
 	last     db.LastIDsRow // highest ids before the group
 	fresh    []int         // indexes of calls that are new
 	delta    Counts        // the group's additions to the ledger
@@ -374,7 +375,7 @@ func (w *Writer) end(err error) {
 	w.err = err
 	// They hold request bodies, and this writer may be kept for its books.
 	clear(w.group)
-	w.group, w.calls, w.spans, w.errors, w.events = nil, nil, nil, nil, nil
+	w.group, w.calls, w.spans, w.errors, w.events, w.readings = nil, nil, nil, nil, nil, nil
 	w.mu.Lock()
 	w.closed = true
 	left := w.queue
@@ -584,7 +585,8 @@ func (w *Writer) reset() {
 	clear(w.spans)
 	clear(w.errors)
 	clear(w.events)
+	clear(w.readings)
 	w.calls, w.spans, w.fresh = w.calls[:0], w.spans[:0], w.fresh[:0]
-	w.errors, w.events = w.errors[:0], w.events[:0]
+	w.errors, w.events, w.readings = w.errors[:0], w.events[:0], w.readings[:0]
 	w.delta.reset()
 }

@@ -76,6 +76,16 @@ CREATE TABLE llm_traces (
 CREATE INDEX idx_llm_created ON llm_traces (created_at);
 CREATE INDEX idx_llm_failed ON llm_traces (created_at) WHERE status <> 'ok';
 CREATE INDEX idx_llm_synced ON llm_traces (synced, created_at);
+CREATE TABLE log_positions (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    head_bytes INTEGER NOT NULL,
+    head TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (device, inode)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
