@@ -299,7 +299,7 @@ func (p *preparer) metadata(m **string) {
 		}
 	}
 	if p.conflict {
-		p.note("openclaw_trace.tokens_in_conflict", "true")
+		p.note(inConflictKey, "true")
 	}
 	if len(p.notes) == 0 {
 		return

@@ -6,6 +6,10 @@ import "github.com/kon-rad/openclaw-trace/db"
 // provider keeps for an hour, at a price of its own.
 const CacheWrite1hKey = "openclaw_trace.cache_write_1h_tokens"
 
+// inConflictKey is the metadata member that says that the counts of a call did not fit
+// each other.
+const inConflictKey = "openclaw_trace.tokens_in_conflict"
+
 // tokens makes the counts of a call parts of each other as the columns have it: prompt
 // tokens include those read from and written to a cache, completion tokens include
 // reasoning. Emitters that count them apart are known by a part that is larger than
@@ -13,15 +17,30 @@ const CacheWrite1hKey = "openclaw_trace.cache_write_1h_tokens"
 // the number as it was reported.
 func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
 	ForgetZeros(c)
+	if member(c.Metadata, inConflictKey) == "true" {
+		return // a row of ours that comes back
+	}
 	cached := deref(c.CacheReadTokens) + deref(c.CacheWriteTokens)
+	reasoning := deref(c.ReasoningTokens)
 	total := deref(c.TotalTokens)
-	if n := c.PromptTokens; n != nil && cached > 0 &&
-		(*n < cached || total > 0 && c.CompletionTokens != nil && total == *n+cached+*c.CompletionTokens) {
+	cachedApart := c.PromptTokens != nil && *c.PromptTokens < cached
+	reasoningApart := c.CompletionTokens != nil && *c.CompletionTokens < reasoning
+	if c.PromptTokens != nil && c.CompletionTokens != nil {
+		rest := total - *c.PromptTokens - *c.CompletionTokens
+		switch {
+		case rest <= 0:
+		case rest == cached+reasoning:
+			cachedApart, reasoningApart = cached > 0, reasoning > 0
+		case rest == cached && !reasoningApart:
+			cachedApart = true
+		case rest == reasoning && !cachedApart:
+			reasoningApart = true
+		}
+	}
+	if cachedApart {
 		p.apart("openclaw_trace.prompt_tokens", &c.PromptTokens, cached)
 	}
-	reasoning := deref(c.ReasoningTokens)
-	if n := c.CompletionTokens; n != nil && reasoning > 0 &&
-		(*n < reasoning || total > 0 && c.PromptTokens != nil && total == *c.PromptTokens+*n+reasoning) {
+	if reasoningApart {
 		p.apart("openclaw_trace.completion_tokens", &c.CompletionTokens, reasoning)
 	}
 	if c.PromptTokens == nil || c.CompletionTokens == nil && !isEmbedding(c) {
