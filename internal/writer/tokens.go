@@ -17,9 +17,28 @@ const inConflictKey = "openclaw_trace.tokens_in_conflict"
 // the number as it was reported.
 func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
 	ForgetZeros(c)
-	if member(c.Metadata, inConflictKey) == "true" {
-		return // a row of ours that comes back
+	settled := member(c.Metadata, inConflictKey) == "true" // a row of ours that comes back
+	if !settled {
+		p.joinApart(c)
 	}
+	if c.PromptTokens == nil || c.CompletionTokens == nil && !isEmbedding(c) {
+		return
+	}
+	switch sum := *c.PromptTokens + deref(c.CompletionTokens); {
+	case sum < 0: // no count that makes sense, and too large for an integer
+	case c.TotalTokens == nil:
+		c.TotalTokens = &sum
+	case *c.TotalTokens == sum || settled:
+	case p.conflict:
+		p.noteInt("openclaw_trace.total_tokens", *c.TotalTokens)
+		c.TotalTokens = &sum
+	default:
+		p.conflict = true
+	}
+}
+
+// joinApart adds the parts that are counted apart to their wholes.
+func (p *preparer) joinApart(c *db.InsertLLMTraceParams) {
 	cached := deref(c.CacheReadTokens) + deref(c.CacheWriteTokens)
 	reasoning := deref(c.ReasoningTokens)
 	total := deref(c.TotalTokens)
@@ -42,20 +61,6 @@ func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
 	}
 	if reasoningApart {
 		p.apart("openclaw_trace.completion_tokens", &c.CompletionTokens, reasoning)
-	}
-	if c.PromptTokens == nil || c.CompletionTokens == nil && !isEmbedding(c) {
-		return
-	}
-	switch sum := *c.PromptTokens + deref(c.CompletionTokens); {
-	case sum < 0: // no count that makes sense, and too large for an integer
-	case c.TotalTokens == nil:
-		c.TotalTokens = &sum
-	case total == sum:
-	case p.conflict:
-		p.noteInt("openclaw_trace.total_tokens", total)
-		c.TotalTokens = &sum
-	default:
-		p.conflict = true
 	}
 }
 
