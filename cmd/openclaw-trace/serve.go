@@ -183,7 +183,8 @@ func pushOptions(cfg *config.Config, version string, log *slog.Logger) (*push.Op
 	o := &push.Options{
 		Endpoint: cfg.PushEndpoint.Reveal(), Format: cfg.PushFormat, Interval: cfg.PushInterval, Timeout: cfg.PushTimeout,
 		MaxBytes: int(cfg.PushMaxBytes), Compression: cfg.PushCompression, Headers: cfg.PushHeaders, Token: cfg.PushToken.Reveal(),
-		Instance: push.Instance{AgentID: cfg.AgentID, Version: version}, Mask: newMasker(cfg), Log: log,
+		Instance: push.Instance{AgentID: cfg.AgentID, Version: version}, Log: log,
+		Mask: redact.New(redact.Options{Secrets: cfg.Secrets()}), // whatever OCT_REDACT says of what the agent sends
 	}
 	o.Instance.Host, _ = os.Hostname() // without one it is left out
 	if cfg.PushCAFile != "" {

@@ -46,6 +46,7 @@ type verdict struct {
 }
 
 const (
+	dialTimeout   = 10 * time.Second
 	maxRetryAfter = 5 * time.Minute
 	maxAnswer     = 64 << 10
 )
@@ -76,11 +77,11 @@ func judge(answer *http.Response, body []byte, now time.Time) verdict {
 }
 
 // retryAfter reads the header of that name: seconds or a date (RFC 9110, section
-// 10.2.3). More than maxRetryAfter, and nonsense, are not obeyed.
+// 10.2.3). It is obeyed up to maxRetryAfter, nonsense not at all.
 func retryAfter(value string, now time.Time) time.Duration {
 	var d time.Duration
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		d = time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(value); err == nil {
 		d = at.Sub(now)
 	}
@@ -109,7 +110,10 @@ func plain(err error, timeout time.Duration) string {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	dns, isDNS := errors.AsType[*net.DNSError](err)
+	dial, isDial := errors.AsType[*net.OpError](err)
 	switch {
+	case isDial && dial.Op == "dial" && dial.Timeout():
+		return "no connection within " + min(dialTimeout, timeout).String()
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %v (OCT_PUSH_TIMEOUT)", timeout)
 	case errors.As(err, &unknown):
@@ -142,8 +146,8 @@ type client struct {
 
 func newClient(o Options) (*client, error) {
 	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: o.Timeout,
 		MaxIdleConns:          1,
 		IdleConnTimeout:       90 * time.Second,

@@ -62,8 +62,8 @@ const (
 	// whether the remote rejects anything at all.
 	maxGivenUp = 20
 
-	keepPushLog    = 1000 // attempts
-	keepQuarantine = 1000 // events
+	keepPushLog    = 1000   // attempts
+	keepQuarantine = 10_000 // events
 
 	checkEvery = time.Second // whether a full batch waits
 )
