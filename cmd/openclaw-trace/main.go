@@ -58,6 +58,9 @@ Usage:
   openclaw-trace redact [--json] < FILE         show what would be masked in a text, and why
   openclaw-trace redact --rules [--json]        list the rules
   openclaw-trace redact --stored [--json]       mask what was stored before a rule existed
+  openclaw-trace backup FILE [--json]           copy the database, also while the sidecar runs
+  openclaw-trace config check|print [--json]    say whether the settings are valid, or what they are
+  openclaw-trace healthcheck [--json]           ask the running sidecar how it is
   openclaw-trace --help | --version
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 65 foreign or newer database,
@@ -92,6 +95,12 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		err = reprice(ctx, args, environ, stdout, stderr)
 	case "redact":
 		err = redactText(ctx, args, environ, stdin, stdout, stderr)
+	case "backup":
+		err = backup(ctx, args, environ, stdout, stderr)
+	case "config":
+		err = configuration(ctx, args, environ, stdout, stderr)
+	case "healthcheck":
+		err = healthcheck(ctx, args, environ, stdout, stderr)
 	case "-h", "-help", "--help", "help":
 		io.WriteString(stdout, usage)
 		config.WriteHelp(stdout)

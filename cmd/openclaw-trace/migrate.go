@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 
@@ -13,21 +11,15 @@ import (
 // migrate changes or shows the schema of the database at OCT_DB_PATH. The sidecar
 // migrates by itself when it starts; this is for those who want to look first.
 func migrate(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	asJSON := flags.Bool("json", false, "")
-	var action string
-	for len(args) > 0 {
-		if err := flags.Parse(args); err != nil {
-			return usageError("migrate: " + err.Error())
-		}
-		if args = flags.Args(); len(args) > 0 {
-			if action != "" {
-				return usageError(fmt.Sprintf("migrate: unexpected %q", args[0]))
-			}
-			action, args = args[0], args[1:]
-		}
+	flags, asJSON := newFlags("migrate")
+	words, err := parseWords(flags, args, 1)
+	if err != nil {
+		return err
 	}
+	if len(words) != 1 {
+		return usageError("migrate: want up, down, status or version")
+	}
+	action := words[0]
 	var do func(context.Context, string) (int64, error)
 	switch action {
 	case "up":
@@ -61,9 +53,7 @@ func migrate(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	}
 	switch {
 	case *asJSON:
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(report)
+		return writeJSON(stdout, report)
 	case action == "version":
 		_, err = fmt.Fprintln(stdout, report.Version)
 	case action == "status":

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
@@ -48,7 +49,7 @@ func pushNow(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return err
 	})
 	if errors.Is(err, store.ErrInUse) {
-		answer, asked := askServer(ctx, cfg, "/v1/push", struct{}{})
+		answer, asked := askServer(ctx, cfg, "POST", "/v1/push", struct{}{})
 		if asked != nil {
 			return fmt.Errorf("%w, and it cannot be asked to push: %w", err, asked)
 		}
@@ -75,14 +76,9 @@ func pushNow(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 func quarantine(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("quarantine")
 	all := flags.Bool("all", false, "")
-	var words []string
-	for len(args) > 0 {
-		if err := flags.Parse(args); err != nil {
-			return usageError("quarantine: " + err.Error())
-		}
-		if args = flags.Args(); len(args) > 0 {
-			words, args = append(words, args[0]), args[1:]
-		}
+	words, err := parseWords(flags, args, math.MaxInt)
+	if err != nil {
+		return err
 	}
 	if len(words) == 0 {
 		return usageError("quarantine: want list, retry or drop")
@@ -127,7 +123,7 @@ func quarantine(ctx context.Context, args, environ []string, stdout, stderr io.W
 	})
 	if errors.Is(err, store.ErrInUse) {
 		q := api.Quarantine{Work: api.Work{Database: absolute(cfg.DBPath)}, Action: action, TraceIDs: ids, All: *all}
-		answer, asked := askServer(ctx, cfg, "/api/v1/quarantine", q)
+		answer, asked := askServer(ctx, cfg, "POST", "/api/v1/quarantine", q)
 		if asked != nil {
 			return fmt.Errorf("%w, and it cannot be asked to %s: %w", err, action, asked)
 		}

@@ -75,7 +75,7 @@ func onStored(ctx context.Context, cfg *config.Config, command string, stderr io
 		return line, err
 	}
 	inUse := err
-	answer, err := askServer(ctx, cfg, "/api/v1/"+command, api.Work{Database: absolute(cfg.DBPath)})
+	answer, err := askServer(ctx, cfg, "POST", "/api/v1/"+command, api.Work{Database: absolute(cfg.DBPath)})
 	if err != nil {
 		return line, fmt.Errorf("%w, and it cannot be asked to %s: %w", inUse, command, err)
 	}
@@ -125,18 +125,22 @@ func absolute(path string) string {
 	return path
 }
 
-// askServer sends body to the running server and returns its answer, which is 200.
-func askServer(ctx context.Context, cfg *config.Config, path string, body any) (io.ReadCloser, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
+// askServer asks the running server and returns its answer, which is 200. body is sent as
+// JSON unless it is nil.
+func askServer(ctx context.Context, cfg *config.Config, method, path string, body any) (io.ReadCloser, error) {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
 	}
 	host := cfg.ListenHosts()[0]
 	if cfg.AnyInterface() {
 		host = "127.0.0.1"
 	}
 	url := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + path
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +172,28 @@ func newFlags(name string) (*flag.FlagSet, *bool) {
 	return flags, flags.Bool("json", false, "")
 }
 
-// parseAll parses args, of which none may be left.
+// parseWords parses args, in which flags and words may stand in any order, and returns
+// the words, of which there may be so many.
+func parseWords(flags *flag.FlagSet, args []string, most int) (words []string, err error) {
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return nil, usageError(flags.Name() + ": " + err.Error())
+		}
+		if args = flags.Args(); len(args) == 0 {
+			break
+		}
+		if len(words) == most {
+			return nil, usageError(fmt.Sprintf("%s: unexpected %q", flags.Name(), args[0]))
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
+	return words, nil
+}
+
+// parseAll parses args, in which there may be only flags.
 func parseAll(flags *flag.FlagSet, args []string) error {
-	if err := flags.Parse(args); err != nil {
-		return usageError(flags.Name() + ": " + err.Error())
-	}
-	if flags.NArg() > 0 {
-		return usageError(fmt.Sprintf("%s: unexpected %q", flags.Name(), flags.Arg(0)))
-	}
-	return nil
+	_, err := parseWords(flags, args, 0)
+	return err
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -134,6 +134,22 @@ func vacuum(ctx context.Context, c *sql.Conn) error {
 	return err
 }
 
+// vacuumInto copies a database into the file to, which is empty or not there. For
+// SQLite that is writing, which a reader's connection must be told to allow; it still
+// cannot write to the database.
+func vacuumInto(ctx context.Context, reader *sql.DB, to string) error {
+	c, err := reader.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close() // it is the pool's
+	if _, err := c.ExecContext(ctx, "PRAGMA query_only = OFF"); err != nil {
+		return err
+	}
+	_, err = c.ExecContext(ctx, "VACUUM INTO ?", to)
+	return err
+}
+
 func setBusyTimeout(ctx context.Context, c *sql.Conn) error {
 	_, err := c.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout)
 	return err
