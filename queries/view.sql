@@ -291,8 +291,23 @@ GROUP BY 1, 2, 3, 4, 5;
 -- name: CountCallsUpTo :one
 SELECT COUNT(*) FROM (SELECT c.id FROM llm_traces AS c WHERE c.created_at >= @low AND c.created_at < @high LIMIT @lim) AS some;
 
--- name: SumSession :one
--- A session since a moment, from its calls.
+-- name: SumSession :many
+-- A session that began after the moment: its row, and the calls of the last second.
+SELECT s.calls, s.failed, s.prompt_tokens, s.completion_tokens, s.cost_nano_usd, s.unmetered, s.unpriced
+FROM sessions AS s WHERE s.session_id = @session
+UNION ALL
+SELECT CAST(COUNT(*) AS INTEGER), CAST(COALESCE(SUM(c.status <> 'ok'), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.prompt_tokens), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.completion_tokens), 0) AS INTEGER),
+    CAST(COALESCE(SUM(CAST(round(c.cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.prompt_tokens IS NULL AND c.completion_tokens IS NULL AND c.total_tokens IS NULL), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.cost_usd IS NULL), 0) AS INTEGER)
+FROM llm_traces AS c
+WHERE c.id > COALESCE((SELECT CAST(m.value AS INTEGER) FROM meta AS m WHERE m.key = 'summarized'), 0)
+    AND c.session_id = @session;
+
+-- name: SumSessionSince :one
+-- One that began before it, or the part of it that is of an agent.
 SELECT CAST(COUNT(*) AS INTEGER) AS calls, CAST(COALESCE(SUM(status <> 'ok'), 0) AS INTEGER) AS failed,
     CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
     CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,

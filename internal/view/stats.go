@@ -3,6 +3,8 @@ package view
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -97,7 +99,7 @@ func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 	}
 	s.BucketMS = width(until-from, short)
 	parts := divide(from, until, s.BucketMS, f.Location())
-	a := aggregate{stats: s, parts: parts}
+	a := newAggregate(s, parts)
 	for i := 0; i < len(parts); {
 		// Those of one offset from UTC are one statement.
 		j := i + 1
@@ -151,9 +153,6 @@ func width(ms int64, short bool) int64 {
 	}
 	return 7 * day
 }
-
-// part is a bucket: its time, and from where buckets of its length are counted.
-type part struct{ from, until, origin, number int64 }
 
 // part is a bucket: its time, from where buckets of its length are counted, and which
 // one it is.
@@ -226,11 +225,31 @@ type aggregate struct {
 	stats *Stats
 	parts []part
 
-	models, providers, agents, statuses map[name]*Sums
-	series                              []map[name]*Sums // of each part, by model
+	models, providers, agents, statuses sumsBy
+	series                              []sumsBy // of each part, by model
 }
 
 type name struct{ provider, name string }
+
+type sumsBy map[name]*Sums
+
+func (m sumsBy) add(k name, s Sums) {
+	if m[k] == nil {
+		m[k] = new(Sums)
+	}
+	m[k].Add(s)
+}
+
+func newAggregate(s *Stats, parts []part) *aggregate {
+	a := &aggregate{
+		stats: s, parts: parts, models: sumsBy{}, providers: sumsBy{}, agents: sumsBy{}, statuses: sumsBy{},
+		series: make([]sumsBy, len(parts)),
+	}
+	for i := range a.series {
+		a.series[i] = sumsBy{}
+	}
+	return a
+}
 
 func sumsOf(r *db.SumUsageRow) Sums {
 	s := Sums{
@@ -246,27 +265,16 @@ func sumsOf(r *db.SumUsageRow) Sums {
 
 // add adds rows of the parts from first up to end.
 func (a *aggregate) add(rows []db.SumUsageRow, first, end int) {
-	if a.series == nil {
-		a.models, a.providers = make(map[name]*Sums), make(map[name]*Sums)
-		a.agents, a.statuses = make(map[name]*Sums), make(map[name]*Sums)
-		a.series = make([]map[name]*Sums, len(a.parts))
-		for i := range a.series {
-			a.series[i] = make(map[name]*Sums)
-		}
-	}
 	for i := range rows {
 		r, sums := &rows[i], sumsOf(&rows[i])
 		n := min(max(first+int(r.Bucket-a.parts[first].number), first), end-1)
 		a.stats.Total.Add(sums)
 		model := name{r.Provider, r.Model}
-		for m, k := range map[*map[name]*Sums]name{
-			&a.models: model, &a.providers: {"", r.Provider}, &a.agents: {"", r.Agent}, &a.statuses: {"", r.Status}, &a.series[n]: model,
-		} {
-			if (*m)[k] == nil {
-				(*m)[k] = new(Sums)
-			}
-			(*m)[k].Add(sums)
-		}
+		a.models.add(model, sums)
+		a.providers.add(name{name: r.Provider}, sums)
+		a.agents.add(name{name: r.Agent}, sums)
+		a.statuses.add(name{name: r.Status}, sums)
+		a.series[n].add(model, sums)
 	}
 }
 
@@ -295,7 +303,7 @@ func (a *aggregate) finish() {
 }
 
 // ranked returns what cost most first, at most n of them and Others.
-func ranked(sums map[name]*Sums, n int) []Named {
+func ranked(sums sumsBy, n int) []Named {
 	list := make([]Named, 0, len(sums))
 	for k, s := range sums {
 		list = append(list, Named{k.provider, k.name, *s})
@@ -454,14 +462,29 @@ func (v *View) since(ctx context.Context, low int64, agent, session string) (sum
 		}
 		return sums, err
 	}
-	r, err := v.q.SumSession(ctx, db.SumSessionParams{Session: session, Agent: agent, Low: low})
-	if err != nil {
+	row, err := v.q.GetSession(ctx, session)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return sums, err
 	}
-	return Sums{
-		Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
-		CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
-	}, nil
+	known := err == nil
+	if agent != "" || known && row.FirstAt < low {
+		if known {
+			low = max(low, row.FirstAt)
+		}
+		r, err := v.q.SumSessionSince(ctx, db.SumSessionSinceParams{Session: &session, Agent: agent, Low: low})
+		return Sums{
+			Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
+			CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
+		}, err
+	}
+	rows, err := v.q.SumSession(ctx, session)
+	for _, r := range rows {
+		sums.Add(Sums{
+			Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
+			CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
+		})
+	}
+	return sums, err
 }
 
 // Extent says what there is at all, for pages without a row. Times are Unix ms; nil is
