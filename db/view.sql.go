@@ -472,7 +472,7 @@ const listErrorEntries = `-- name: ListErrorEntries :many
 SELECT id, trace_id, created_at, error_type, severity, CAST(substr(message, 1, 300) AS TEXT) AS head
 FROM error_events
 WHERE created_at <= ?1 AND (created_at < ?1 OR id < ?2) AND created_at >= ?3
-    AND (CAST(@severity AS TEXT) IN ('', 'warning') OR severity = 'critical' OR severity = ?4)
+    AND (CAST(?4 AS TEXT) = '' OR CAST(?4 AS TEXT) = 'warning' OR severity = 'critical' OR severity = ?4)
     AND (CAST(?5 AS TEXT) = '' OR error_type = ?5)
     AND (CAST(?6 AS TEXT) = ''
         OR instr(trace_id, ?6) > 0 OR instr(lower(error_type), ?6) > 0 OR instr(lower(message), ?6) > 0

@@ -134,7 +134,7 @@ ORDER BY created_at, id LIMIT @lim;
 SELECT id, trace_id, created_at, error_type, severity, CAST(substr(message, 1, 300) AS TEXT) AS head
 FROM error_events
 WHERE created_at <= @at AND (created_at < @at OR id < @id) AND created_at >= @low
-    AND (CAST(@severity AS TEXT) IN ('', 'warning') OR severity = 'critical' OR severity = @severity)
+    AND (CAST(@severity AS TEXT) = '' OR CAST(@severity AS TEXT) = 'warning' OR severity = 'critical' OR severity = @severity)
     AND (CAST(@name AS TEXT) = '' OR error_type = @name)
     AND (CAST(@text AS TEXT) = ''
         OR instr(trace_id, @text) > 0 OR instr(lower(error_type), @text) > 0 OR instr(lower(message), @text) > 0
