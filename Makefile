@@ -11,7 +11,10 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race e2e crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run demo migrate test race e2e crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+
+# Sample data never mix with real ones.
+demo: export OCT_DB_PATH := $(CURDIR)/data/demo.db
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
@@ -25,6 +28,10 @@ run: bin/openclaw-trace ## build and run the sidecar
 migrate: bin/openclaw-trace ## bring the database of make run to the newest schema
 	mkdir -p "$(dir $(OCT_DB_PATH))"
 	bin/openclaw-trace migrate up
+
+demo: bin/openclaw-trace ## run the sidecar on sample data, to look around
+	rm -f $(OCT_DB_PATH)*
+	bin/openclaw-trace demo
 
 test: ## run the tests
 	go test -shuffle=on ./...

@@ -218,6 +218,7 @@ var plans = map[string][]string{
 		"USE TEMP B-TREE FOR GROUP BY",
 	},
 
+	"GetDemo":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLedger": {"SCAN ledger"},
 }

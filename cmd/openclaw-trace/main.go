@@ -60,6 +60,7 @@ Usage:
   openclaw-trace redact --stored [--json]       mask what was stored before a rule existed
   openclaw-trace backup FILE [--json]           copy the database, also while the sidecar runs
   openclaw-trace config check|print [--json]    say whether the settings are valid, or what they are
+  openclaw-trace demo                           run the sidecar on sample data, in a database of its own
   openclaw-trace healthcheck [--json]           ask the running sidecar how it is
   openclaw-trace --help | --version
 
@@ -99,6 +100,8 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		err = backup(ctx, args, environ, stdout, stderr)
 	case "config":
 		err = configuration(ctx, args, environ, stdout, stderr)
+	case "demo":
+		err = runDemo(ctx, args, environ, stdout, stderr)
 	case "healthcheck":
 		err = healthcheck(ctx, args, environ, stdout, stderr)
 	case "-h", "-help", "--help", "help":
