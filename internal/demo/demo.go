@@ -86,16 +86,20 @@ func (l *life) batch() *writer.Batch {
 func (l *life) live() {
 	start := l.now.Add(-days * 24 * time.Hour).Truncate(time.Hour)
 	conversation := 0
-	for at := start; at.Before(l.now.Add(-15 * time.Minute)); at = at.Add(time.Hour) {
+	converse := func(at time.Time, s story) {
+		if at.Before(l.now.Add(-30 * time.Minute)) { // it takes a while
+			l.converse(at, s, conversation)
+			conversation++
+		}
+	}
+	for at := start; at.Before(l.now); at = at.Add(time.Hour) {
 		hour := at.Hour()
 		if hour%6 == 0 {
-			l.converse(at.Add(l.minutes(1, 3)), job(hour), conversation)
-			conversation++
+			converse(at.Add(l.minutes(1, 3)), job(hour))
 		}
 		if hour >= 7 && hour <= 22 {
 			for range 1 + l.random.IntN(3) {
-				l.converse(at.Add(l.minutes(2, 40)), l.pick(), conversation)
-				conversation++
+				converse(at.Add(l.minutes(2, 40)), l.pick())
 			}
 		}
 	}
