@@ -1836,8 +1836,13 @@ SELECT CAST(COUNT(*) AS INTEGER), CAST(COALESCE(SUM(c.status <> 'ok'), 0) AS INT
     CAST(COALESCE(SUM(c.cost_usd IS NULL), 0) AS INTEGER)
 FROM llm_traces AS c
 WHERE c.id > COALESCE((SELECT CAST(m.value AS INTEGER) FROM meta AS m WHERE m.key = 'summarized'), 0)
-    AND c.session_id = ?1
+    AND c.session_id = ?1 AND +c.created_at >= ?2
 `
+
+type SumSessionParams struct {
+	Session string
+	Low     int64
+}
 
 type SumSessionRow struct {
 	Calls            int64
@@ -1850,8 +1855,8 @@ type SumSessionRow struct {
 }
 
 // A session that began after the moment: its row, and the calls of the last second.
-func (q *Queries) SumSession(ctx context.Context, session string) ([]SumSessionRow, error) {
-	rows, err := q.db.QueryContext(ctx, sumSession, session)
+func (q *Queries) SumSession(ctx context.Context, arg SumSessionParams) ([]SumSessionRow, error) {
+	rows, err := q.db.QueryContext(ctx, sumSession, arg.Session, arg.Low)
 	if err != nil {
 		return nil, err
 	}

@@ -304,7 +304,7 @@ SELECT CAST(COUNT(*) AS INTEGER), CAST(COALESCE(SUM(c.status <> 'ok'), 0) AS INT
     CAST(COALESCE(SUM(c.cost_usd IS NULL), 0) AS INTEGER)
 FROM llm_traces AS c
 WHERE c.id > COALESCE((SELECT CAST(m.value AS INTEGER) FROM meta AS m WHERE m.key = 'summarized'), 0)
-    AND c.session_id = @session;
+    AND c.session_id = @session AND +c.created_at >= @low;
 
 -- name: SumSessionSince :one
 -- One that began before it, or the part of it that is of an agent.

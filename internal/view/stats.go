@@ -65,28 +65,23 @@ const (
 // Others is the name of what a table or a series has no room for.
 const Others = "…"
 
-// Stats sums the calls that f wants, of the last 24 hours without a Since. Of f it takes
+// Stats sums the calls that f wants, of 24 hours without a Since. Of f it takes
 // SumParams; another is a *ParamError.
 func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 	if err := f.summable(); err != nil {
 		return nil, err
 	}
-	from, until := f.Range(v.now)
-	switch {
-	case f.Since == Instant{}:
-		f.Since = f.Since.or24h()
-		from, until = f.Range(v.now)
-	default:
+	from, until := f.lastDay(v.now)
+	if f.Since != (Instant{}) {
 		// A range is not longer than what there is, nor is its chart.
 		first, err := v.q.FirstUsage(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if first > 0 {
-			from = min(max(from, first), until)
-		} else {
-			from = max(from, until-day)
+		if first == 0 {
+			first = until - day
 		}
+		from = min(max(from, first), until)
 	}
 	s := &Stats{From: from, Until: until}
 	short := false
@@ -119,6 +114,15 @@ func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 		return s, v.latencies(ctx, f, s)
 	}
 	return s, v.histogram(ctx, f, s, parts)
+}
+
+// lastDay is Range with a beginning 24 hours before its end unless f says another.
+func (f Filter) lastDay(now time.Time) (from, until int64) {
+	from, until = f.Range(now)
+	if f.Since == (Instant{}) {
+		from = max(until-day, 0)
+	}
+	return from, until
 }
 
 // summable returns an error unless usage has what f asks for.
@@ -441,7 +445,7 @@ type Budget struct {
 // session may be empty. A session that began since then is answered from its row; of
 // one that is older the calls are summed, which takes longer.
 func (v *View) Budget(ctx context.Context, since Instant, agent, session string) (*Budget, error) {
-	low := since.or24h().In(v.now, 0)
+	low := since.In(v.now, v.now.UnixMilli()-day)
 	sums, err := v.since(ctx, low, agent, session)
 	if err != nil {
 		return nil, err
@@ -477,7 +481,7 @@ func (v *View) since(ctx context.Context, low int64, agent, session string) (sum
 			CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
 		}, err
 	}
-	rows, err := v.q.SumSession(ctx, session)
+	rows, err := v.q.SumSession(ctx, db.SumSessionParams{Session: session, Low: low})
 	for _, r := range rows {
 		sums.Add(Sums{
 			Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
