@@ -42,7 +42,6 @@ var layers = [][]string{
 // absent are packages of layers that do not exist yet.
 var absent = []string{
 	"internal/dashboard", "internal/tail", "internal/hoststat", "internal/janitor",
-	"internal/view",
 }
 
 // sideways are the imports allowed inside a layer.
