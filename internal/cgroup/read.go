@@ -235,9 +235,12 @@ type Memory struct {
 	MajorFaults  int64 // since the group was made
 }
 
-// Memory reads the memory and its limit.
+// Memory reads the memory and its limit. In the root of the hierarchy there is neither.
 func (g *Group) Memory() (Memory, error) {
-	m, err := g.usage(g.memory.dir())
+	if len(g.memory.dirs) == 0 {
+		return Memory{}, fmt.Errorf("the memory of the control group: %w", fs.ErrNotExist)
+	}
+	m, err := g.usage(g.memory.dirs[0])
 	if err != nil {
 		return Memory{}, err
 	}
@@ -247,7 +250,7 @@ func (g *Group) Memory() (Memory, error) {
 	if g.memory.version == 1 {
 		// This one knows of the groups that cannot be seen from here.
 		above := int64(unlimited)
-		err := g.pairs(g.memory.dir()+"/memory.stat", func(key string) *int64 {
+		err := g.pairs(g.memory.dirs[0]+"/memory.stat", func(key string) *int64 {
 			if key == "hierarchical_memory_limit" {
 				return &above
 			}
@@ -263,9 +266,6 @@ func (g *Group) Memory() (Memory, error) {
 		return m, nil
 	}
 	m.Available = max(m.Limit-m.WorkingSet, 0)
-	if len(g.memory.dirs) == 0 {
-		return m, nil
-	}
 	for _, dir := range g.memory.dirs[1:] { // where others use the same limit up
 		limit, err := g.memoryLimit(dir)
 		if err != nil || limit >= unlimited {
@@ -294,9 +294,6 @@ func (g *Group) memoryLimit(dir string) (int64, error) {
 // usage reads a group's memory without limits.
 func (g *Group) usage(dir string) (m Memory, err error) {
 	m = Memory{Available: Unknown, Anonymous: Unknown, File: Unknown, InactiveFile: Unknown, Swap: Unknown, MajorFaults: Unknown}
-	if dir == "" {
-		return m, fmt.Errorf("the memory of the control group: %w", fs.ErrNotExist)
-	}
 	usage, anonymous, file, inactive, faults := "memory.current", "anon", "file", "inactive_file", "pgmajfault"
 	if g.memory.version == 1 {
 		usage, anonymous, file, inactive, faults = "memory.usage_in_bytes", "total_rss", "total_cache", "total_inactive_file", "total_pgmajfault"
