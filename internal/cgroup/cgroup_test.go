@@ -351,6 +351,33 @@ func TestStackedDevices(t *testing.T) {
 	}
 }
 
+// Which file of version 1 has the I/O depends on the kernel; where none has, it is not
+// known, and not zero.
+func TestBlkio(t *testing.T) {
+	const dir = "sys/fs/cgroup/blkio/blkio."
+	f := func(want cgroup.IO, missing bool, files map[string]string) {
+		t.Helper()
+		all := map[string]string{dir + "throttle.io_service_bytes_recursive": "", dir + "throttle.io_serviced_recursive": ""}
+		maps.Copy(all, files)
+		g, err := cgroup.Find(with(system(t, "cgroup1"), all), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := g.IO(); got != want || errors.Is(err, fs.ErrNotExist) != missing || err != nil && !missing {
+			t.Errorf("%v: %+v, %v", files, got, err)
+		}
+	}
+	bytes, ops := "8:0 Read 1000\n8:0 Write 10\nTotal 1010\n", "8:0 Read 4\n8:0 Write 3\nTotal 7\n"
+	want := cgroup.IO{ReadBytes: 1000, WriteBytes: 10, Reads: 4, Writes: 3}
+	f(want, false, map[string]string{dir + "throttle.io_service_bytes": bytes, dir + "throttle.io_serviced": ops})
+	f(want, false, map[string]string{
+		dir + "throttle.io_service_bytes_recursive": "Total 0\n", dir + "bfq.io_service_bytes_recursive": bytes,
+		dir + "throttle.io_serviced_recursive": "Total 0\n", dir + "bfq.io_serviced_recursive": ops,
+	})
+	f(cgroup.IO{}, true, map[string]string{dir + "throttle.io_service_bytes_recursive": "Total 0\n", dir + "throttle.io_serviced_recursive": "Total 0\n"})
+	f(cgroup.IO{}, true, nil)
+}
+
 func TestCountCPUs(t *testing.T) {
 	for list, want := range map[string]int{"0": 1, "0-3\n": 4, "0-3,8,10-11": 7, "0,2": 2} {
 		if n, ok := cgroup.CountCPUs([]byte(list)); n != want || !ok {

@@ -402,7 +402,8 @@ func (g *Group) Events() (Events, error) {
 }
 
 // IO is what a group has read from disks and written to them since it was made.
-// Version 1 knows of writes only when they did not go through the page cache.
+// Version 1 knows of writes only when they did not go through the page cache, and often
+// of nothing.
 type IO struct {
 	ReadBytes, WriteBytes int64
 	Reads, Writes         int64 // operations
@@ -466,20 +467,26 @@ func (g *Group) ioStat(list *devices) error {
 }
 
 // blkio reads lines such as "254:0 Read 90112". The last, of all devices, has no
-// device.
+// device. Which file has any depends on the kernel and the scheduler; in recent ones
+// the first is empty until somebody sets a limit for I/O.
 func (g *Group) blkio(list *devices, ops bool) error {
-	file := "/blkio.throttle.io_service_bytes"
+	file := "io_service_bytes"
 	if ops {
-		file = "/blkio.throttle.io_serviced"
+		file = "io_serviced"
 	}
-	name := g.io.dir() + file + "_recursive"
+	for _, name := range [...]string{"/blkio.throttle." + file + "_recursive", "/blkio.throttle." + file, "/blkio.bfq." + file + "_recursive"} {
+		found, err := g.blkioFile(list, ops, g.io.dir()+name)
+		if found || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return fmt.Errorf("the disk I/O of the control group: %w", fs.ErrNotExist)
+}
+
+func (g *Group) blkioFile(list *devices, ops bool, name string) (found bool, err error) {
 	data, err := g.read(name)
-	if errors.Is(err, fs.ErrNotExist) { // before Linux 4.20
-		name = g.io.dir() + file
-		data, err = g.read(name)
-	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	for n, line := range lines(data) {
 		fields := bytes.Fields(line)
@@ -487,12 +494,13 @@ func (g *Group) blkio(list *devices, ops bool) error {
 			continue
 		}
 		if len(fields) != 3 {
-			return malformed(name, n, "is no device, operation and number", line)
+			return false, malformed(name, n, "is no device, operation and number", line)
 		}
 		d, ok := list.get(fields[0])
 		if !ok {
-			return malformed(name, n, "names no device", line)
+			return false, malformed(name, n, "names no device", line)
 		}
+		found = true
 		var to *int64
 		switch op := string(fields[1]); {
 		case op == "Read" && ops:
@@ -507,10 +515,10 @@ func (g *Group) blkio(list *devices, ops bool) error {
 			continue
 		}
 		if *to, ok = number(fields[2]); !ok {
-			return malformed(name, n, "has no number", line)
+			return false, malformed(name, n, "has no number", line)
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // devices are those of a list, in its order.
