@@ -118,18 +118,21 @@ func (m *meter) read() (r reading) {
 	return r
 }
 
-// find looks for our control group, at first and when the kernel says that we are in
-// another.
+// find looks for our control group: at first, when the kernel says that we are in
+// another, and as long as it cannot be found.
 func (m *meter) find() {
 	now, err := m.host.read("proc/self/cgroup")
 	if err != nil {
 		now = nil // Find says what that means
 	}
-	if m.membership != nil && bytes.Equal(now, m.membership) {
+	known := m.membership != nil && bytes.Equal(now, m.membership)
+	if known && m.groupErr == nil {
 		return
 	}
-	m.membership = append([]byte{}, now...)
-	m.before = cpuSample{}
+	if !known {
+		m.membership = append([]byte{}, now...)
+		m.before = cpuSample{} // what another group used
+	}
 	m.group, m.groupErr = nil, nil
 	g, err := cgroup.Find(m.host.root, 0)
 	switch {

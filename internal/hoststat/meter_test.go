@@ -343,10 +343,20 @@ func TestFaults(t *testing.T) {
 	x := system(t, "cgroup2-limited")
 	x.set("proc/self/cgroup", "0::/../other\n")
 	x.set("sys/fs/cgroup/cgroup.procs", "1\n")
-	row, source, reason := hoststat.NewMeter(x, "/").Read()
+	m := hoststat.NewMeter(x, "/")
+	row, source, reason := m.Read()
 	if v := values(row); v != host || source != "host" ||
 		!strings.HasPrefix(reason, "the host is measured, and not the container, if this is one: the control group of the process cannot be seen from here: the kernel calls it /../other") {
 		t.Errorf("hidden group: %s %s %s", v, source, reason)
+	}
+	x.edit(t, "proc/stat", "cpu  4000", "cpu  4100")
+	row, _, _ = m.Read()
+	if row.CpuPct == nil || *row.CpuPct != 100 {
+		t.Errorf("hidden group: %s", values(row))
+	}
+	x.set("sys/fs/cgroup/cgroup.procs", "17\n") // now it can be seen
+	if _, source, reason := m.Read(); source != "cgroup v2" || reason != "" {
+		t.Errorf("found group: %s %s", source, reason)
 	}
 }
 
