@@ -157,6 +157,19 @@ func (g *Group) Real() bool {
 	return false
 }
 
+// Top returns the topmost group that can be seen from g: where Namespaced, that of the
+// container, however it divides itself.
+func (g *Group) Top() *Group {
+	top := *g
+	top.buf = nil
+	for _, c := range [...]*controller{&top.cpu, &top.cpuacct, &top.cpuset, &top.memory, &top.io, &top.pids, &top.unified} {
+		if n := len(c.dirs); n > 0 {
+			c.dirs = c.dirs[n-1:]
+		}
+	}
+	return &top
+}
+
 // Namespaced tells whether the group is seen from inside a container: what is above
 // its topmost directory is hidden.
 func (g *Group) Namespaced() bool {

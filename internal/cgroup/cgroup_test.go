@@ -202,6 +202,7 @@ func TestFind(t *testing.T) {
 	f("only the group is mounted", "0::/docker/x\n", mount("/docker/x"), []string{dir}, dir)
 	f("only the group above is mounted", "0::/docker/x\n", mount("/docker"), []string{dir, dir + "/x"}, dir+"/x "+dir)
 	f("a name that begins alike", "0::/docker/xy\n", mount("/docker/x"), []string{dir}, "cannot", "sys/fs/cgroup/cgroup.procs=1\n")
+	f("a name that begins alike, and goes on as one below", "0::/docker/xy\n", mount("/docker/x"), []string{dir, dir + "/y"}, "cannot", "sys/fs/cgroup/cgroup.procs=1\n")
 	f("not among those mounted", "0::/kubepods/x\n", mount("/"), []string{dir}, "cannot", "sys/fs/cgroup/cgroup.procs=1\n")
 	f("not among those mounted by name", "0::/kubepods/x\n", mount("/"), []string{dir}, dir)
 	f("a namespace entered after the mount", "0::/\n", mount("/../.."), []string{dir}, dir)
@@ -217,6 +218,9 @@ func TestFind(t *testing.T) {
 	f("too deep", "0::"+deep+"\n", mount("/"), []string{dir, dir + deep}, "cannot", "sys/fs/cgroup/cgroup.procs=1\n")
 
 	tree := system(t, "kubernetes")
+	if g, err := cgroup.Find(tree, 0); err != nil || !slices.Equal(g.Top().Dirs(), []string{dir + "/kubepods.slice"}) || len(g.Dirs()) != 4 {
+		t.Errorf("the topmost group: %+v, %v", g, err)
+	}
 	tree["proc/42/cgroup"] = &fstest.MapFile{Data: []byte("0::/kubepods.slice\n")}
 	if g, err := cgroup.Find(tree, 42); err != nil || g.Path() != "/kubepods.slice" {
 		t.Errorf("another process: %+v, %v", g, err)

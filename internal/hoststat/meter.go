@@ -139,21 +139,20 @@ func (m *meter) find() {
 	case errors.Is(err, cgroup.ErrNone):
 	case err != nil:
 		m.groupErr = err
+	case g.Namespaced():
+		m.group = g.Top() // a container may run services in groups of its own
 	case isContainer(g):
 		m.group = g
 	}
 }
 
 // isContainer tells whether what g is of holds the agent too, as far as that can be
-// known: a container is closed in, or a group that no service manager made, or has
-// limits of its own. A service of systemd's and a user's session are not; their limits
-// are for us alone.
+// known with all of the hierarchy in sight: a group that no service manager made, or
+// one that has limits of its own. A service of systemd's and a user's session are not;
+// their limits are for us alone.
 func isContainer(g *cgroup.Group) bool {
 	if !g.Real() {
 		return false
-	}
-	if g.Namespaced() {
-		return true
 	}
 	names := strings.Split(g.Path(), "/")
 	for i := len(names) - 1; i >= 0; i-- {

@@ -289,6 +289,26 @@ func TestContainer(t *testing.T) {
 	}
 	f("/system.slice/run-r123.scope", "host", false)
 	f("/system.slice/run-r123.scope", "cgroup v2", true)
+
+	// A container that runs systemd is measured as a whole.
+	x := system(t, "cgroup2-limited")
+	x.set("proc/self/cgroup", "0::/system.slice/openclaw-trace.service\n")
+	const service = "sys/fs/cgroup/system.slice/openclaw-trace.service/"
+	for file, content := range map[string]string{"cgroup.procs": "17\n", "memory.current": "5\n", "memory.max": "max\n", "memory.stat": "inactive_file 0\n", "cpu.stat": "usage_usec 1\n"} {
+		x.set(service+file, content)
+	}
+	if row, source, reason := hoststat.NewMeter(x, "/").Read(); source != "cgroup v2" || !strings.HasSuffix(values(row), " 167772160 369098752 536870912") || reason != "" {
+		t.Errorf("a service in a container: %s %s %s", source, values(row), reason)
+	}
+}
+
+// A limit above what the machine has limits nothing.
+func TestLimitAboveHost(t *testing.T) {
+	x := system(t, "cgroup2-limited")
+	x.set("sys/fs/cgroup/memory.max", "109951162777600\n")
+	if row, _, reason := hoststat.NewMeter(x, "/").Read(); !strings.HasSuffix(values(row), " 167772160 6144000000 8192000000") || reason != "" {
+		t.Errorf("%s %s", values(row), reason)
+	}
 }
 
 // A part that cannot be measured is missing and said; the others are there.
