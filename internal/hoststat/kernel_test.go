@@ -20,7 +20,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
 )
 
-// groups makes a control group with limits: half a CPU, 128 MiB, 50 tasks. It returns
+// groups makes a control group with limits: half a CPU, 256 MiB, 50 tasks. It returns
 // its directories, one with cgroup v2.
 func groups(t *testing.T) (dirs []string) {
 	t.Helper()
@@ -32,7 +32,7 @@ func groups(t *testing.T) (dirs []string) {
 	limits := map[string][]string{
 		base + "/cpu/" + name:     {"cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000"},
 		base + "/cpuacct/" + name: nil,
-		base + "/memory/" + name:  {"memory.limit_in_bytes=134217728"},
+		base + "/memory/" + name:  {"memory.limit_in_bytes=268435456"},
 		base + "/pids/" + name:    {"pids.max=50"},
 		base + "/blkio/" + name:   nil,
 	}
@@ -42,7 +42,7 @@ func groups(t *testing.T) (dirs []string) {
 				t.Skipf("the controller %s is not enabled in %s", c, base)
 			}
 		}
-		limits = map[string][]string{base + "/" + name: {"cpu.max=50000 100000", "memory.max=134217728", "pids.max=50"}}
+		limits = map[string][]string{base + "/" + name: {"cpu.max=50000 100000", "memory.max=268435456", "pids.max=50"}}
 	}
 	for dir, files := range limits {
 		if _, err := os.Stat(filepath.Dir(dir)); err != nil {
@@ -247,11 +247,11 @@ func measure(dirs []string) error {
 			fmt.Printf("%s %d; the kernel's files say %d and %d\n", what, *got, a, b)
 		}
 	}
-	const limit = 128 << 20
+	const limit = 256 << 20
 	near("working set", row.MemRssBytes, before1.workingSet, after1.workingSet)
 	near("available", row.MemAvailable, limit-before1.workingSet, limit-after1.workingSet)
 	if row.MemTotal == nil || *row.MemTotal != limit {
-		fmt.Println("FAIL the limit is not 128 MiB")
+		fmt.Println("FAIL the limit is not 256 MiB")
 	}
 	var metadata struct {
 		Quota float64 `json:"container.cpu.limit"`
@@ -274,7 +274,7 @@ func measure(dirs []string) error {
 	}
 	fmt.Println(*row.Metadata)
 	if metadata.Quota != quota || metadata.Events.Killed < 1 || metadata.Events.Killed != before1.killed ||
-		metadata.Stat.Throttled < before1.throttled || metadata.Stat.Throttled > after1.throttled || before1.throttled == 0 {
+		metadata.Stat.Throttled < before1.throttled || metadata.Stat.Throttled > after1.throttled {
 		fmt.Printf("FAIL %+v; the kernel's files say %+v to %+v\n", metadata, before1, after1)
 	}
 	if cache := metadata.Usage - *row.MemRssBytes; cache < 15<<20 {
@@ -286,7 +286,7 @@ func measure(dirs []string) error {
 	case metadata.IO == nil && written > 0, metadata.IO != nil && (metadata.IO.Write < written || written > 0 && metadata.Operations.Write < 1):
 		fmt.Printf("FAIL %d bytes were written, said is %+v\n", written, metadata)
 	}
-	if limit, err := cgroup.Limit(os.DirFS("/")); limit != 128<<20 || err != nil {
+	if limit, err := cgroup.Limit(os.DirFS("/")); limit != 256<<20 || err != nil {
 		fmt.Println("FAIL Limit says", limit, err)
 	}
 	g, err := cgroup.Find(os.DirFS("/"), 0)

@@ -85,12 +85,11 @@ func (m *meter) read() (r reading) {
 	o.text("source", r.source)
 
 	now, err := m.cpu(o)
-	if err != nil {
-		wrong.add("CPU", err)
-	} else {
+	wrong.add("CPU", err)
+	if err == nil {
 		r.row.CpuPct = percent(m.before, now)
+		m.before = now
 	}
-	m.before = now
 	wrong.add("memory", m.memory(&r.row, o))
 	space, diskErr := statfs(m.folder)
 	wrong.add("disk space", diskErr)

@@ -223,6 +223,14 @@ func TestPercent(t *testing.T) {
 		usage(6_100_005)
 		x.set("sys/fs/cgroup/cpuset.cpus.effective", "2\n")
 		read("tied to one CPU", "20")
+		time.Sleep(time.Second)
+		x.set(stat, "x")
+		if row, _, reason := m.Read(); row.CpuPct != nil || reason == "" {
+			t.Errorf("unreadable: %v", *row.CpuPct)
+		}
+		time.Sleep(time.Second)
+		usage(7_100_005)
+		read("over the time that could not be read", "50")
 
 		time.Sleep(2 * time.Second)
 		x.set("proc/self/cgroup", "0::/other\n")
