@@ -1,0 +1,18 @@
+package agentproc
+
+import "time"
+
+// Matches tells whether a process with these arguments would be taken for the agent.
+func Matches(process string, args ...string) (bool, error) {
+	m, err := newMatcher(process)
+	if err != nil {
+		return false, err
+	}
+	return m.args(args), nil
+}
+
+// ClockMoved has a judge that the time of day moved by wall while passed went by.
+func (a *Watcher) ClockMoved(now time.Time, wall, passed, uptime time.Duration, known bool) {
+	a.clockMoved(now, wall, passed, uptime, known)
+	a.store(nil)
+}
