@@ -99,6 +99,7 @@ type memory struct {
 	PID    int    `json:"pid,omitempty"` // of the agent; 0 if it was not running
 	Ticks  uint64 `json:"ticks,omitempty"`
 	Name   string `json:"name,omitempty"`
+	Group  string `json:"group,omitempty"`   // its control group
 	SeenAt int64  `json:"seen_at,omitempty"` // Unix ms
 
 	Restarts  []int64 `json:"restarts,omitempty"`   // lately, Unix ms
@@ -190,11 +191,17 @@ func (a *Watcher) Last() (Reading, bool) {
 	return s.Reading, s.Found
 }
 
-// Close ends the goroutine and writes down what the next Watcher should know. The writer
-// has to be open until then.
-func (a *Watcher) Close() {
+// Close ends the goroutine, which writes down what the next Watcher should know: the
+// writer has to be open until then. It fails only when ctx ends. The disk, or a process
+// that is stuck in the kernel, then has the goroutine wait; it ends when they answer.
+func (a *Watcher) Close(ctx context.Context) error {
 	a.cancel()
-	<-a.done
+	select {
+	case <-a.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("looking at the agent's process did not end: %w", ctx.Err())
+	}
 }
 
 // run is the goroutine.
@@ -207,6 +214,8 @@ func (a *Watcher) run(ctx context.Context) {
 		a.tick(ctx, time.Now())
 		select {
 		case <-ctx.Done():
+			a.store()
+			a.lose(len(a.waiting))
 			a.save(context.Background(), time.Now(), true)
 			return
 		case <-ticker.C:
@@ -220,7 +229,7 @@ func (a *Watcher) tick(ctx context.Context, now time.Time) {
 	a.checkVolume(now)
 	a.checkProcess(now)
 	a.checkSilence(ctx, now)
-	a.store(ctx)
+	a.store()
 	a.save(ctx, now, false)
 }
 

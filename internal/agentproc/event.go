@@ -40,7 +40,8 @@ type event struct {
 	message   string
 	members   map[string]any
 
-	text string // members and evidence as JSON; made once
+	text   string // members and evidence as JSON; made once
+	logged bool
 }
 
 // Evidence is bounded, so that an event is a few KB.
@@ -54,34 +55,39 @@ const (
 
 // of returns the id of an event: the same for the same facts.
 func (id *identity) of(facts ...any) string {
-	data := fmt.Sprint(append([]any{id.instance}, facts...)...)
+	data := fmt.Sprintln(append([]any{id.instance}, facts...)...)
 	return uuid.NewHash(sha256.New(), uuid.UUID{}, []byte(data), 8).String()
 }
 
-// add logs an event and has it stored.
+// add has an event stored.
 func (a *Watcher) add(e event) {
-	a.opts.Log.Warn("something happened to the agent or its host", "event", e.kind, "severity", e.severity, "message", e.message, "trace_id", e.id)
 	if len(a.waiting) == maxWaiting {
-		a.opts.Log.Error("an event could not be stored, and too many wait", "event", a.waiting[0].kind, "trace_id", a.waiting[0].id)
-		a.waiting = a.waiting[1:]
+		a.lose(1)
 	}
 	a.waiting = append(a.waiting, e)
 	a.life.changed = true
 }
 
-// store stores what waits. What does not succeed is tried again at the next tick, with
-// the same id.
-func (a *Watcher) store(ctx context.Context) {
+// store stores what waits, and logs it. What does not succeed is tried again at the next
+// tick, with the same id.
+func (a *Watcher) store() {
 	for len(a.waiting) > 0 {
 		e := &a.waiting[0]
 		if e.text == "" {
-			e.text = a.evidence(ctx, e)
+			e.text = a.evidence(e)
 		}
-		text := strings.Clone(e.text) // the writer changes it in place
-		_, err := a.w.Submit(&writer.Batch{Errors: []db.InsertErrorEventParams{{
-			TraceID: e.id, CreatedAt: e.at.UnixMilli(), ErrorType: e.errorType, Message: e.message, Severity: e.severity, Metadata: &text,
-		}}})
-		if err != nil && !errors.Is(err, writer.ErrRejected) {
+		receipt, err := a.w.Submit(e.batch())
+		if err == nil && receipt.Duplicates > 0 {
+			a.waiting = a.waiting[1:]
+			continue // it was told before we started
+		}
+		if !e.logged {
+			e.logged = true
+			a.opts.Log.Warn("something happened to the agent or its host", "event", e.kind, "severity", e.severity, "message", e.message, "trace_id", e.id)
+		}
+		if errors.Is(err, writer.ErrRejected) { // the writer has counted it
+			a.opts.Log.Error("the database does not take an event", "event", e.kind, "trace_id", e.id)
+		} else if err != nil {
 			break // the writer says what is wrong
 		}
 		a.waiting = a.waiting[1:]
@@ -89,11 +95,28 @@ func (a *Watcher) store(ctx context.Context) {
 	a.update(func(s *Status) { s.Waiting = len(a.waiting) })
 }
 
+// lose gives the oldest n events up that wait.
+func (a *Watcher) lose(n int) {
+	for _, e := range a.waiting[:n] {
+		a.opts.Log.Error("an event could not be stored", "event", e.kind, "trace_id", e.id)
+		a.w.Count(e.batch().Refusal("could not be stored"))
+	}
+	a.waiting = a.waiting[n:]
+}
+
+// batch returns e as the writer takes it, which changes the texts in place.
+func (e *event) batch() *writer.Batch {
+	text := strings.Clone(e.text)
+	return &writer.Batch{Errors: []db.InsertErrorEventParams{{
+		TraceID: e.id, CreatedAt: e.at.UnixMilli(), ErrorType: e.errorType, Message: e.message, Severity: e.severity, Metadata: &text,
+	}}}
+}
+
 // evidence returns the metadata of e with what happened before it.
-func (a *Watcher) evidence(ctx context.Context, e *event) string {
+func (a *Watcher) evidence(e *event) string {
 	m := map[string]any{"openclaw_trace.event": e.kind}
 	maps.Copy(m, e.members)
-	ctx, cancel := context.WithTimeout(ctx, writer.MaxWait)
+	ctx, cancel := context.WithTimeout(context.Background(), writer.MaxWait)
 	defer cancel()
 	var calls []string
 	var readings []db.ListReadingsBeforeRow

@@ -14,5 +14,5 @@ func Matches(process string, args ...string) (bool, error) {
 // ClockMoved has a judge that the time of day moved by wall while passed went by.
 func (a *Watcher) ClockMoved(now time.Time, wall, passed, uptime time.Duration, known bool) {
 	a.clockMoved(now, wall, passed, uptime, known)
-	a.store(nil)
+	a.store()
 }

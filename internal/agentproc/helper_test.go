@@ -44,7 +44,8 @@ func agent(what string) {
 	switch what {
 	case "sleep":
 		time.Sleep(time.Minute)
-	case "eat": // memory
+	case "eat": // memory, once it is told to
+		io.Copy(io.Discard, os.Stdin)
 		var all [][]byte
 		for {
 			b := make([]byte, 1<<20)
@@ -77,7 +78,12 @@ type world struct {
 
 func newWorld(t testing.TB, change ...func(*agentproc.Options)) *world {
 	t.Helper()
-	x := &world{t: t, path: filepath.Join(t.TempDir(), "trace.db")}
+	return newWorldAt(t, t.TempDir(), change...)
+}
+
+func newWorldAt(t testing.TB, dir string, change ...func(*agentproc.Options)) *world {
+	t.Helper()
+	x := &world{t: t, path: filepath.Join(dir, "trace.db")}
 	x.tree = newTree(t)
 	x.volume = agentproc.Volume{TotalBytes: 10 << 30, FreeBytes: 5 << 30, Inodes: 1 << 20, FreeInodes: 1 << 19}
 	x.opts = agentproc.Options{
@@ -117,7 +123,9 @@ func (x *world) ticks(n int) {
 func (x *world) close() {
 	x.t.Helper()
 	if x.a != nil {
-		x.a.Close()
+		if err := x.a.Close(context.Background()); err != nil {
+			x.t.Error(err)
+		}
 	}
 	if b := x.w.Books(); b.Received != b.Pending()+b.Delivered+b.Quarantined+b.Dropped+b.Expired {
 		x.t.Errorf("the books do not balance: %+v", b)
@@ -293,7 +301,9 @@ func agentName() string {
 }
 
 // start runs the test's agent.
-func start(t testing.TB, name, what string) *exec.Cmd {
+func start(t testing.TB, name, what string) *exec.Cmd { return startWith(t, name, what, nil) }
+
+func startWith(t testing.TB, name, what string, stdin *os.File) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -305,6 +315,9 @@ func start(t testing.TB, name, what string) *exec.Cmd {
 	}
 	defer ready.Close()
 	cmd := &exec.Cmd{Path: exe, Args: []string{name, what}, Stdout: out}
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
 	err = cmd.Start()
 	out.Close()
 	if err != nil {
@@ -342,4 +355,27 @@ func waitZombie(t testing.TB, pid int) {
 		}
 		runtime.Gosched()
 	}
+}
+
+func (x tree) removeAll(name string) {
+	x.t.Helper()
+	if err := os.RemoveAll(filepath.Join(x.dir, name)); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// meta returns what the watcher has written down, and replaces it unless text is "".
+func (x *world) meta(text string) (old string) {
+	x.t.Helper()
+	err := x.w.Do(context.Background(), func(tx *writer.Tx) error {
+		m, err := tx.AgentMeta(context.Background())
+		if old = m.Agent; err == nil && text != "" {
+			err = tx.SetAgentMeta(context.Background(), text)
+		}
+		return err
+	})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return old
 }

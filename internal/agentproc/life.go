@@ -36,7 +36,8 @@ type agent struct {
 	name    string
 	command string // cut
 	started time.Time
-	stat    stat // of the last look
+	group   string // its control group; "" if that is not visible
+	stat    stat   // of the last look
 	reading Reading
 
 	inherited bool // from memory, and not looked at yet
@@ -52,14 +53,14 @@ type ending struct {
 	known    bool // how it ended
 	code     int
 	signal   syscall.Signal
-	stopLine string // of its log, which says that it stops
-	oom      bool   // the OOM killer has killed something where it ran
+	stopLine string  // of its log, which says that it stops
+	oom      *killed // in its control group, at the same time
 	told     bool
 }
 
 // orderly tells whether the agent was stopped: it says so itself, or by its exit status.
 func (e *ending) orderly() bool {
-	if e.oom {
+	if e.oom != nil {
 		return false
 	}
 	if e.known {
@@ -76,9 +77,17 @@ func (e *ending) orderly() bool {
 
 // how says in words how it ended.
 func (e *ending) how() string {
+	if e.oom != nil {
+		what := "the kernel's OOM killer has killed a process of the control group /" + e.oom.group
+		if e.known && e.signal == syscall.SIGKILL {
+			return "it was ended by SIGKILL, and " + what
+		}
+		if e.known {
+			return fmt.Sprintf("it exited with code %d, and %s", e.code, what)
+		}
+		return what
+	}
 	switch {
-	case e.oom:
-		return "the kernel's OOM killer killed a process where it ran"
 	case e.known && e.signal != 0:
 		return fmt.Sprintf("it was ended by %s", signalName(e.signal))
 	case e.known:
@@ -93,7 +102,7 @@ func (e *ending) how() string {
 
 func (e *ending) severity() string {
 	switch {
-	case e.oom:
+	case e.oom != nil:
 		return "critical"
 	case e.orderly() || e.unseen && !e.known:
 		return "warning"
@@ -102,8 +111,8 @@ func (e *ending) severity() string {
 }
 
 func (e *ending) errorType() string {
-	if e.orderly() {
-		return "system_error"
+	if e.orderly() || e.unseen && !e.known && e.oom == nil {
+		return "system_error" // nothing says that it crashed
 	}
 	return "crash"
 }
@@ -127,6 +136,9 @@ func (e *ending) members() map[string]any {
 	}
 	if e.unseen {
 		m["openclaw_trace.agent.unseen"] = true
+	}
+	if e.oom != nil {
+		m = merge(m, e.oom.members())
 	}
 	return m
 }
@@ -161,7 +173,7 @@ func signalName(s syscall.Signal) string {
 func (l *life) begin(now time.Time, m *memory) {
 	l.lastLook = time.UnixMilli(m.SeenAt)
 	if m.PID != 0 {
-		l.now = &agent{pid: m.PID, ticks: m.Ticks, name: m.Name, reading: Reading{CPUPct: -1}, inherited: true}
+		l.now = &agent{pid: m.PID, ticks: m.Ticks, name: m.Name, group: m.Group, reading: Reading{CPUPct: -1}, inherited: true}
 	}
 }
 
@@ -182,14 +194,24 @@ func (a *Watcher) checkProcess(now time.Time) {
 	if l.now == nil && a.due() {
 		fresh = a.find(now)
 	}
-	killed := a.oom.check(a, now)
-	if l.ended != nil && !l.ended.told && killed != nil {
-		l.ended.oom = true
-		killed.withAgent = true
+	// The counter rises before the process is gone: it is read after that was seen.
+	kills := a.oom.check(a)
+	var others []killed
+	for _, k := range kills {
+		e := l.ended
+		open := e != nil && !e.told && e.oom == nil
+		switch {
+		case open && k.group == e.agent.group:
+			e.oom = &k
+		case k.group != a.oom.parent || k.group == a.oom.self:
+			others = append(others, k)
+		case open && (!e.known || e.signal == syscall.SIGKILL):
+			e.oom = &k
+		}
 	}
 	a.tell(now, fresh)
-	if killed != nil && !killed.withAgent {
-		a.tellOOMKill(now, killed)
+	for _, k := range others {
+		a.tellOOMKill(now, k)
 	}
 	a.checkLoop(now)
 	a.publish(now)
@@ -288,11 +310,11 @@ func (a *Watcher) meet(p *process, now time.Time) {
 			}
 		}
 	}
+	l.now.group = a.oom.follow(a, p.pid)
 	m := &a.memory
-	m.PID, m.Ticks, m.Name = p.pid, p.ticks, l.now.name
+	m.PID, m.Ticks, m.Name, m.Group = p.pid, p.ticks, l.now.name, l.now.group
 	l.changed = true
 	a.measure(&p.stat, now)
-	a.oom.follow(a, p.pid)
 	a.opts.Log.Info("the agent's process is watched", "pid", p.pid, "name", l.now.name, "started", l.now.started.UTC().Format(time.RFC3339))
 }
 
@@ -352,7 +374,7 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 		m.LoopCount++
 		return
 	}
-	if n := len(m.Restarts); n == loopRestarts && now.UnixMilli()-m.Restarts[0] <= loopWindow.Milliseconds() {
+	if n := len(m.Restarts); n == loopRestarts && within(loopWindow, m.Restarts[0], now) {
 		a.tellLoop(e, fresh, now)
 		return
 	}
@@ -388,14 +410,15 @@ func (a *Watcher) tellRestart(e *ending, fresh *agent, now time.Time) {
 		ev.errorType, ev.severity = "system_error", "warning"
 		ev.message = fmt.Sprintf("The agent's process runs again: %s (pid %d), %s after pid %d was missed.",
 			fresh.name, fresh.pid, now.Sub(e.at).Round(time.Second), e.agent.pid)
-	case e.unseen:
-		ev.message = fmt.Sprintf("The agent's process was restarted while openclaw-trace was not running: pid %d is %s now; of the one before: %s.",
-			fresh.pid, fresh.name, e.how())
 	default:
 		if ev.severity == "error" && !e.known {
 			ev.severity = "warning" // it runs, and nothing says that it crashed
 		}
-		ev.message = fmt.Sprintf("The agent's process was restarted: pid %d is gone (%s), pid %d runs.", e.agent.pid, e.how(), fresh.pid)
+		when := ""
+		if e.unseen {
+			when = " while openclaw-trace was not running"
+		}
+		ev.message = fmt.Sprintf("The agent's process was restarted%s: pid %d is gone (%s), pid %d runs.", when, e.agent.pid, e.how(), fresh.pid)
 	}
 	a.add(ev)
 }
@@ -417,13 +440,20 @@ func (a *Watcher) tellLoop(e *ending, fresh *agent, now time.Time) {
 // checkLoop ends a crash loop.
 func (a *Watcher) checkLoop(now time.Time) {
 	m := &a.memory
-	if m.LoopSince == 0 || len(m.Restarts) > 0 && now.UnixMilli()-m.Restarts[len(m.Restarts)-1] < loopWindow.Milliseconds() {
+	if m.LoopSince == 0 || len(m.Restarts) > 0 && within(loopWindow, m.Restarts[len(m.Restarts)-1], now) {
 		return
 	}
 	a.opts.Log.Info("the agent's process has stopped to restart again and again", "restarts", m.LoopCount,
 		"since", time.UnixMilli(m.LoopSince).UTC().Format(time.RFC3339))
 	m.LoopSince, m.LoopCount, m.Restarts = 0, 0, nil
 	a.life.changed = true
+}
+
+// within tells whether now is at most d after since. A clock that was set back may say
+// that it is before.
+func within(d time.Duration, since int64, now time.Time) bool {
+	passed := now.Sub(time.UnixMilli(since))
+	return passed >= 0 && passed <= d
 }
 
 // stopsBy is what a program says when it stops because it was asked to.

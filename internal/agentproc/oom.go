@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,88 +15,85 @@ import (
 // oomKills watches the counters of the kernel's OOM killer in the control groups of the
 // agent and of ourselves.
 type oomKills struct {
-	groups []string // folders of the counters' files, below the root
-	own    bool     // ours is among them
+	self   string   // our group; "" if it is not visible
+	parent string   // of the agent's, which outlives that: systemd removes a service's
+	groups []string // all that are watched; folders below the root
 	looked bool
 }
 
 // killed is a rise of a counter.
 type killed struct {
-	group     string
-	n         int64 // kills since the last look
-	total     int64
-	unseen    bool // while we were not running
-	withAgent bool // the agent has gone too, and its event tells it
+	group  string
+	n      int64 // kills since the last look
+	total  int64
+	unseen bool // while we were not running
 }
 
-// follow makes the agent's group one of those that are watched.
-func (o *oomKills) follow(a *Watcher, pid int) {
-	if !o.own {
-		self, _ := selfOf(a.opts.Root)
-		o.add(groupOf(a.opts.Root, self))
-		o.own = true
-	}
-	o.add(groupOf(a.opts.Root, pid))
+func (k *killed) members() map[string]any {
+	return map[string]any{"openclaw_trace.cgroup": "/" + k.group, "openclaw_trace.oom_kills": k.total}
 }
 
-func (o *oomKills) add(group string) {
-	const most = 4 // the agent's groups of earlier are removed with it
-	if group == "" {
-		return
-	}
-	for _, g := range o.groups {
-		if g == group {
-			return
+// follow makes the agent's group one of those that are watched, and returns it.
+func (o *oomKills) follow(a *Watcher, pid int) string {
+	group := groupOf(a.opts.Root, pid)
+	o.groups, o.parent = nil, path.Dir(group)
+	o.watch(a.opts.Root, o.self, group, o.parent)
+	return group
+}
+
+func (o *oomKills) watch(root fs.FS, groups ...string) {
+	for _, g := range groups {
+		if g != "" && hasOOMCount(root, g) && !slices.Contains(o.groups, g) {
+			o.groups = append(o.groups, g)
 		}
 	}
-	o.groups = append(o.groups, group)
-	if len(o.groups) > most {
-		o.groups = append(o.groups[:1], o.groups[2:]...)
-	}
 }
 
-// check returns the counter that has risen since the last look, or nil.
-func (o *oomKills) check(a *Watcher, now time.Time) *killed {
-	if !o.own {
-		o.follow(a, 0)
+// check returns the counters that have risen since the last look.
+func (o *oomKills) check(a *Watcher) (rises []killed) {
+	if !o.looked {
+		self, _ := selfOf(a.opts.Root)
+		o.self = groupOf(a.opts.Root, self)
+		o.watch(a.opts.Root, o.self)
+		if e := a.life.ended; e != nil { // while we were not running
+			o.watch(a.opts.Root, e.agent.group)
+		}
 	}
-	var found *killed
 	before := a.memory.OOMKills
 	counts := make(map[string]int64, len(o.groups))
 	for _, g := range o.groups {
+		old, known := before[g]
 		n, ok := oomCount(a.opts.Root, g)
-		if !ok {
-			if old, known := before[g]; known {
-				counts[g] = old // the group may come back
-			}
-			continue
+		if !ok && known {
+			n = old // the group is gone and may come back
 		}
-		counts[g] = n
-		if old, known := before[g]; known && n > old && (found == nil || n-old >= found.n) {
-			found = &killed{group: g, n: n - old, total: n, unseen: !o.looked}
+		if ok || known {
+			counts[g] = n
+		}
+		if known && n > old {
+			rises = append(rises, killed{group: g, n: n - old, total: n, unseen: !o.looked})
 		}
 	}
 	o.looked = true
 	if !maps.Equal(counts, before) {
 		a.memory.OOMKills, a.life.changed = counts, true
 	}
-	return found
+	return rises
 }
 
 // tellOOMKill tells of a kill that has not ended the agent.
-func (a *Watcher) tellOOMKill(now time.Time, k *killed) {
-	what, agent := "a process", "the agent's process is not known"
+func (a *Watcher) tellOOMKill(now time.Time, k killed) {
+	what, when, agent := "a process", "", "the agent's process is not known"
 	if k.n > 1 {
 		what = fmt.Sprintf("%d processes", k.n)
 	}
-	members := map[string]any{"openclaw_trace.cgroup": "/" + k.group, "openclaw_trace.oom_kills": k.total}
+	if k.unseen {
+		when = " while openclaw-trace was not running"
+	}
+	members := k.members()
 	if g := a.life.now; g != nil {
 		agent = fmt.Sprintf("the agent's process (pid %d) is running", g.pid)
 		members = merge(g.members(), members)
-	}
-	when := ""
-	if k.unseen {
-		when = " while openclaw-trace was not running"
 	}
 	a.add(event{
 		id: a.id.of("oom", a.id.boot, k.group, k.total), at: now, kind: kindOOMKill, errorType: "system_error", severity: "critical",
@@ -106,31 +104,38 @@ func (a *Watcher) tellOOMKill(now time.Time, k *killed) {
 
 // groupOf returns the folder with the memory counters of a process's group, or "".
 func groupOf(root fs.FS, pid int) string {
-	if pid == 0 {
-		return ""
-	}
 	b, err := readSmall(root, procPath(pid, "cgroup"))
 	if err != nil {
 		return ""
 	}
 	for line := range bytes.Lines(b) {
 		parts := strings.SplitN(strings.TrimSpace(string(line)), ":", 3)
-		if len(parts) < 3 {
+		if len(parts) < 3 || parts[1] != "" && parts[1] != "memory" {
 			continue
 		}
-		for _, base := range []string{"sys/fs/cgroup/memory", "sys/fs/cgroup"} {
-			if parts[1] != "" && parts[1] != "memory" {
-				continue
-			}
-			// In a container the path may be that of the host: then the mount is the group.
-			for _, p := range []string{path.Join(base, parts[2]), base} {
-				if _, ok := oomCount(root, p); ok {
-					return p
-				}
-			}
+		base := "sys/fs/cgroup"
+		if parts[1] != "" {
+			base += "/memory"
+		}
+		if strings.HasPrefix(parts[2], "/..") {
+			continue // of another container
+		}
+		if p := path.Join(base, parts[2]); hasOOMCount(root, p) {
+			return p
+		}
+		// In some containers the path is the host's, and what is mounted is our group.
+		self, _ := selfOf(root)
+		ours, _ := readSmall(root, procPath(self, "cgroup"))
+		if bytes.Equal(ours, b) && hasOOMCount(root, base) {
+			return base
 		}
 	}
 	return ""
+}
+
+func hasOOMCount(root fs.FS, group string) bool {
+	_, ok := oomCount(root, group)
+	return ok
 }
 
 // oomCount returns how many processes of the group were killed.

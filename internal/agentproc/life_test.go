@@ -1,0 +1,437 @@
+package agentproc_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/agentproc"
+)
+
+// gateway is the agent's process in a tree.
+func gateway(pid, ticks int) proc {
+	return proc{pid: pid, args: []string{"openclaw-gateway"}, ticks: ticks, rssPages: 100}
+}
+
+func TestRestartBetweenLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		x.tree.remove(20)
+		x.tree.add(gateway(21, 2000))
+		x.ticks(1)
+		e := x.expect("agent_restarted crash warning")
+		if !strings.Contains(e[0].message, "pid 20 is gone (whether it was stopped or crashed cannot be seen from outside), pid 21 runs") {
+			t.Error(e[0].message)
+		}
+		x.ticks(10)
+		x.expect("agent_restarted crash warning")
+	})
+}
+
+// A number that is used again is another process.
+func TestPIDUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		x.tree.add(proc{pid: 20, args: []string{"cron"}, ticks: 5000})
+		x.ticks(1)
+		x.expect("agent_gone crash error")
+		x.tree.add(gateway(20, 9000))
+		x.ticks(1)
+		x.expect("agent_gone crash error", "agent_restarted system_error warning")
+	})
+}
+
+// The log of the agent says whether it was asked to stop.
+func TestOrderlyStop(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		age  time.Duration
+		want string
+	}{
+		"stopped":        {"[gateway] received SIGTERM; shutting down", 0, "agent_gone system_error warning"},
+		"something else": {"[ws] connected", 0, "agent_gone crash error"},
+		"its forerunner": {"[gateway] received SIGTERM; shutting down", time.Hour, "agent_gone crash error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				x.tree.add(gateway(20, 100))
+				x.watch()
+				x.lines = []agentproc.Line{{At: time.Now().Add(-c.age), Text: c.text}, {At: time.Now(), Text: strings.Repeat("é", 1000)}}
+				x.tree.remove(20)
+				x.ticks(1)
+				e := x.expect(c.want)
+				lines, _ := e[0].m["log.lines"].([]any)
+				if len(lines) != 2 || lines[0] != c.text || len(lines[1].(string)) > 310 {
+					t.Errorf("evidence %v", lines)
+				}
+			})
+		})
+	}
+}
+
+// However often it restarts, it is one loop. What comes after that is told again.
+func TestCrashLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		pid := 1000
+		x.tree.add(gateway(pid, 100))
+		x.watch()
+		restart := func() {
+			x.tree.remove(pid)
+			x.ticks(1)
+			pid++
+			x.tree.add(gateway(pid, 100*pid))
+			x.ticks(1)
+		}
+		for range 3 {
+			restart()
+		}
+		gone, again, loop := "agent_gone crash error", "agent_restarted system_error warning", "agent_crash_loop crash critical"
+		want := []string{gone, again, gone, again, gone, again}
+		x.expect(want...)
+		for range 50 {
+			restart()
+		}
+		want = append(want, gone, loop)
+		e := x.expect(want...)
+		if n := e[7].m["openclaw_trace.agent.restarts"]; n != 4.0 {
+			t.Errorf("%v restarts", n)
+		}
+		if s := x.a.Status(); !s.CrashLoop || s.Restarts != 53 {
+			t.Errorf("%+v", s)
+		}
+		x.ticks(45) // more than ten minutes
+		if s := x.a.Status(); s.CrashLoop {
+			t.Errorf("%+v", s)
+		}
+		restart()
+		want = append(want, gone, again)
+		x.expect(want...)
+		for range 3 {
+			restart()
+		}
+		want = append(want, gone, again, gone, again, gone, loop)
+		x.expect(want...)
+
+		// And one that ends with nobody starting it any more.
+		x.tree.remove(pid)
+		x.ticks(1)
+		x.expect(want...)
+		x.ticks(45)
+		x.expect(append(want, gone)...)
+	})
+}
+
+// Four restarts in a day are no loop.
+func TestNoCrashLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		var want []string
+		for pid := 21; pid < 31; pid++ {
+			x.ticks(20) // five minutes
+			x.tree.remove(pid - 1)
+			x.tree.add(gateway(pid, 100*pid))
+			want = append(want, "agent_restarted crash warning")
+		}
+		x.ticks(1)
+		x.expect(want...)
+	})
+}
+
+// What happened while we were not running is told as far as it can be known, and what
+// was told before is not told again.
+func TestAcrossOurRestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		between func(x *world)
+		want    []string
+	}{
+		"nothing": {func(x *world) {}, nil},
+		"restarted": {func(x *world) {
+			x.tree.remove(20)
+			x.tree.add(gateway(30, 3000))
+		}, []string{"agent_restarted system_error warning"}},
+		"gone": {func(x *world) { x.tree.remove(20) }, []string{"agent_gone system_error warning"}},
+		"number used again": {func(x *world) {
+			x.tree.add(gateway(20, 3000))
+		}, []string{"agent_restarted system_error warning"}},
+		"machine started anew": {func(x *world) {
+			x.tree.write("proc/sys/kernel/random/boot_id", "another\n")
+			x.tree.remove(20)
+			x.tree.add(gateway(30, 3000))
+		}, nil},
+		"container started anew": {func(x *world) {
+			x.tree.link("proc/77/ns/pid", "pid:[5]")
+			x.tree.remove(20)
+		}, nil},
+		"out of memory": {func(x *world) {
+			x.tree.remove(20)
+			x.tree.add(gateway(30, 3000))
+			x.tree.write("sys/fs/cgroup/app/memory.events", "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0\n")
+		}, []string{"agent_restarted crash critical"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				x.tree.write("sys/fs/cgroup/app/memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n")
+				x.tree.write("proc/77/cgroup", "0::/app\n")
+				agent := gateway(20, 100)
+				agent.cgroup = "/app"
+				x.tree.add(agent)
+				x.watch()
+				x.ticks(1)
+				if err := x.a.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				c.between(x)
+				x.watch()
+				x.ticks(5)
+				x.expect(c.want...)
+				for range 3 {
+					if err := x.a.Close(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					x.watch()
+					x.ticks(5)
+				}
+				x.expect(c.want...)
+			})
+		})
+	}
+}
+
+// The database may forget what was written last: then the same is told with the same id.
+func TestToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first []told
+		for range 2 {
+			x := newWorld(t)
+			x.tree.add(gateway(20, 100))
+			x.watch()
+			x.tree.remove(20)
+			x.ticks(1)
+			first = append(first, x.expect("agent_gone crash error")...)
+			x.close()
+		}
+		if first[0].id == first[1].id {
+			t.Error("two databases give an event the same id")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		kept := x.meta("")
+		x.tree.remove(20)
+		x.ticks(1)
+		x.expect("agent_gone crash error")
+		if err := x.a.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.meta(kept) // as if we had been killed
+		x.watch()
+		x.ticks(6)
+		x.expect("agent_gone crash error")
+	})
+}
+
+func TestOOMKill(t *testing.T) {
+	v2 := func(n int) string { return fmt.Sprintf("low 0\nhigh 0\nmax 0\noom %d\noom_kill %d\n", n, n) }
+	for name, c := range map[string]struct {
+		group, file string
+		text        func(n int) string
+	}{
+		"version 2": {"0::/system.slice/openclaw.service", "sys/fs/cgroup/system.slice/openclaw.service/memory.events", v2},
+		"version 1": {"9:name=systemd:/x\n4:memory:/docker/abc\n0::/", "sys/fs/cgroup/memory/docker/abc/memory.oom_control",
+			func(n int) string { return fmt.Sprintf("oom_kill_disable 0\nunder_oom 0\noom_kill %d\n", n) }},
+		"version 1, mounted below": {"4:memory:/docker/abc", "sys/fs/cgroup/memory/memory.oom_control",
+			func(n int) string { return fmt.Sprintf("oom_kill_disable 0\nunder_oom 0\noom_kill %d\n", n) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				x.tree.add(gateway(20, 100))
+				x.tree.write("proc/20/cgroup", c.group+"\n")
+				if strings.Contains(name, "below") {
+					x.tree.write("proc/77/cgroup", c.group+"\n")
+				}
+				x.tree.write(c.file, c.text(3))
+				x.watch()
+				x.ticks(1)
+				x.expect() // what was before us is not ours to tell
+				x.tree.write(c.file, c.text(5))
+				x.ticks(1)
+				e := x.expect("oom_kill system_error critical")
+				if !strings.Contains(e[0].message, "2 processes") || !strings.Contains(e[0].message, "pid 20) is running") || e[0].m["openclaw_trace.oom_kills"] != 5.0 {
+					t.Error(e[0].message, e[0].m)
+				}
+				x.tree.write(c.file, c.text(6))
+				x.tree.remove(20)
+				x.ticks(3)
+				e = x.expect("oom_kill system_error critical", "agent_gone crash critical")
+				if !strings.Contains(e[1].message, "OOM killer") {
+					t.Error(e[1].message)
+				}
+			})
+		})
+	}
+	// systemd removes the group of a service; its slice has counted.
+	t.Run("group removed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			x.tree.add(gateway(20, 100))
+			x.tree.write("proc/20/cgroup", "0::/system.slice/openclaw.service\n")
+			x.tree.write("sys/fs/cgroup/system.slice/memory.events", v2(7))
+			x.tree.write("sys/fs/cgroup/system.slice/openclaw.service/memory.events", v2(0))
+			x.watch()
+			x.tree.write("sys/fs/cgroup/system.slice/memory.events", v2(8)) // of another service
+			x.ticks(1)
+			x.expect()
+			x.tree.write("sys/fs/cgroup/system.slice/memory.events", v2(9))
+			x.tree.remove(20)
+			x.tree.removeAll("sys/fs/cgroup/system.slice/openclaw.service")
+			x.ticks(1)
+			x.expect("agent_gone crash critical")
+		})
+	})
+	// The counter of another container's agent is not ours.
+	t.Run("another container", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			x.tree.write("proc/77/cgroup", "0::/\n")
+			x.tree.write("sys/fs/cgroup/memory.events", v2(0))
+			x.tree.add(gateway(20, 100))
+			x.tree.write("proc/20/cgroup", "0::/../other\n")
+			x.watch()
+			x.tree.write("sys/fs/cgroup/memory.events", v2(1))
+			x.tree.remove(20)
+			x.ticks(1)
+			x.expect("agent_gone crash error", "oom_kill system_error critical")
+		})
+	})
+}
+
+// A process that cannot be seen is no crash.
+func TestNotSeen(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(x *world)
+		note   string
+	}{
+		"no such process": {func(x *world) {}, "share their pid namespace"},
+		"no proc":         {func(x *world) { x.tree.removeAll("proc") }, "no /proc"},
+		"pid file missing": {func(x *world) {
+			x.opts.PIDFile = filepath.Join(x.tree.dir, "gone.pid")
+		}, "gone.pid"},
+		"pid file of nobody": {func(x *world) {
+			x.tree.write("agent.pid", "99\n")
+			x.opts.PIDFile = filepath.Join(x.tree.dir, "agent.pid")
+		}, "no process 99"},
+		"pid file with something else": {func(x *world) {
+			x.tree.write("agent.pid", "hello")
+			x.opts.PIDFile = filepath.Join(x.tree.dir, "agent.pid")
+		}, "number of a process"},
+		"pid file of us": {func(x *world) {
+			x.tree.write("agent.pid", "77")
+			x.opts.PIDFile = filepath.Join(x.tree.dir, "agent.pid")
+		}, "our own"},
+		"pid file of another": {func(x *world) {
+			x.tree.add(proc{pid: 30, args: []string{"cron"}})
+			x.tree.write("agent.pid", "30")
+			x.opts.PIDFile, x.opts.Process = filepath.Join(x.tree.dir, "agent.pid"), "my-agent"
+		}, `is not "my-agent"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				c.change(x)
+				x.watch()
+				x.ticks(100)
+				x.expect()
+				if s := x.a.Status(); s.Found || !strings.Contains(s.Note, c.note) {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestPIDFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.opts.PIDFile = filepath.Join(x.tree.dir, "agent.pid")
+		x.tree.write("agent.pid", " 30\n")
+		x.tree.add(proc{pid: 30, args: []string{"/srv/anything"}, ticks: 5})
+		x.tree.add(gateway(20, 1))
+		x.watch()
+		if s := x.a.Status(); s.PID != 30 || s.Name != "anything" {
+			t.Errorf("%+v", s)
+		}
+		x.tree.remove(30)
+		x.tree.add(proc{pid: 31, args: []string{"/srv/anything"}, ticks: 50})
+		x.tree.write("agent.pid", "31")
+		x.ticks(1)
+		x.expect("agent_restarted crash warning")
+	})
+}
+
+// When /proc itself cannot be read, nothing is known, and nothing is told.
+func TestProcGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		x.tree.removeAll("proc")
+		x.ticks(5)
+		x.expect()
+		x.tree.write("proc/20/stat", "nonsense")
+		x.ticks(5)
+		x.expect()
+	})
+}
+
+// The launcher is found first, the agent soon after.
+func TestLauncherFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		// A second ago, by the tree's clock.
+		ticks := 100 * int(time.Now().Unix()-bootUnix-1)
+		launcher := proc{pid: 20, args: []string{"node", "/x/openclaw.mjs", "gateway"}, ticks: ticks}
+		x.tree.add(launcher)
+		x.watch()
+		if s := x.a.Status(); s.PID != 20 {
+			t.Fatalf("%+v", s)
+		}
+		launcher.children = []int{21}
+		x.tree.add(launcher)
+		x.tree.add(proc{pid: 21, ppid: 20, args: []string{"openclaw-gateway"}, ticks: ticks + 100})
+		x.ticks(1)
+		if s := x.a.Status(); s.PID != 21 {
+			t.Fatalf("%+v", s)
+		}
+		x.expect()
+	})
+}
