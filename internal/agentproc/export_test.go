@@ -1,6 +1,9 @@
 package agentproc
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Matches tells whether a process with these arguments would be taken for the agent.
 func Matches(process string, args ...string) (bool, error) {
@@ -16,3 +19,9 @@ func (a *Watcher) ClockMoved(now time.Time, wall, passed, uptime time.Duration, 
 	a.clockMoved(now, wall, passed, uptime, known)
 	a.store()
 }
+
+// Tick looks at everything once.
+func (a *Watcher) Tick() { a.tick(context.Background(), time.Now()) }
+
+// Search looks through all processes.
+func (a *Watcher) Search() bool { return a.search() != nil }

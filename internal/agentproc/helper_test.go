@@ -220,6 +220,7 @@ func newTree(t testing.TB) tree {
 	x.write("proc/sys/kernel/random/boot_id", "11111111-2222-4333-8444-555555555555\n")
 	x.add(proc{pid: 77, args: []string{"/usr/bin/openclaw-trace", "serve"}})
 	x.link("proc/self", "77")
+	x.mount("/", "/sys/fs/cgroup", "cgroup2", "rw")
 	x.link("proc/77/ns/pid", "pid:[4026531836]")
 	return x
 }
@@ -247,6 +248,19 @@ func (x tree) link(name, to string) {
 	if err := os.Symlink(to, path); err != nil {
 		x.t.Fatal(err)
 	}
+}
+
+// mount has a file system of control groups mounted. root is the group that is there.
+func (x tree) mount(root, point, kind, options string) {
+	x.t.Helper()
+	x.write("proc/77/mountinfo", fmt.Sprintf("25 1 0:23 / / rw - ext4 /dev/vda rw\n31 25 0:28 %s %s ro,nosuid - %s %s %s\n", root, point, kind, kind, options))
+}
+
+// group makes a control group with a counter.
+func (x tree) group(dir string, kills int) {
+	x.t.Helper()
+	x.write(dir+"/cgroup.procs", "")
+	x.write(dir+"/memory.events", fmt.Sprintf("low 0\nhigh 0\nmax 0\noom %d\noom_kill %d\noom_group_kill 0\n", kills, kills))
 }
 
 type proc struct {
@@ -282,7 +296,7 @@ func (x tree) add(p proc) {
 		fmt.Fprintf(&kids, "%d ", k)
 	}
 	x.write(fmt.Sprintf("%stask/%d/children", dir, p.pid), kids.String())
-	x.write(dir+"cgroup", "0::"+p.cgroup+"\n")
+	x.write(dir+"cgroup", "0::/"+strings.TrimPrefix(p.cgroup, "/")+"\n")
 }
 
 func (x tree) remove(pid int) {

@@ -181,14 +181,14 @@ func TestAcrossOurRestart(t *testing.T) {
 		"out of memory": {func(x *world) {
 			x.tree.remove(20)
 			x.tree.add(gateway(30, 3000))
-			x.tree.write("sys/fs/cgroup/app/memory.events", "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0\n")
+			x.tree.group("sys/fs/cgroup/app", 1)
 		}, []string{"agent_restarted crash critical"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := newWorld(t)
 				defer x.close()
-				x.tree.write("sys/fs/cgroup/app/memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n")
+				x.tree.group("sys/fs/cgroup/app", 0)
 				x.tree.write("proc/77/cgroup", "0::/app\n")
 				agent := gateway(20, 100)
 				agent.cgroup = "/app"
@@ -253,37 +253,42 @@ func TestToldOnce(t *testing.T) {
 }
 
 func TestOOMKill(t *testing.T) {
-	v2 := func(n int) string { return fmt.Sprintf("low 0\nhigh 0\nmax 0\noom %d\noom_kill %d\n", n, n) }
+	v1 := func(dir string) func(x *world, kills int) {
+		return func(x *world, kills int) {
+			x.tree.write(dir+"/cgroup.procs", "")
+			x.tree.write(dir+"/memory.oom_control", fmt.Sprintf("oom_kill_disable 0\nunder_oom 0\noom_kill %d\n", kills))
+		}
+	}
 	for name, c := range map[string]struct {
-		group, file string
-		text        func(n int) string
+		root, point, kind, options string
+		group                      string
+		set                        func(x *world, kills int)
 	}{
-		"version 2": {"0::/system.slice/openclaw.service", "sys/fs/cgroup/system.slice/openclaw.service/memory.events", v2},
-		"version 1": {"9:name=systemd:/x\n4:memory:/docker/abc\n0::/", "sys/fs/cgroup/memory/docker/abc/memory.oom_control",
-			func(n int) string { return fmt.Sprintf("oom_kill_disable 0\nunder_oom 0\noom_kill %d\n", n) }},
-		"version 1, mounted below": {"4:memory:/docker/abc", "sys/fs/cgroup/memory/memory.oom_control",
-			func(n int) string { return fmt.Sprintf("oom_kill_disable 0\nunder_oom 0\noom_kill %d\n", n) }},
+		"version 2": {"/", "/sys/fs/cgroup", "cgroup2", "rw", "0::/system.slice/openclaw.service",
+			func(x *world, kills int) { x.tree.group("sys/fs/cgroup/system.slice/openclaw.service", kills) }},
+		"version 1": {"/", "/sys/fs/cgroup/memory", "cgroup", "rw,memory", "9:name=systemd:/x\n4:memory:/docker/abc\n0::/",
+			v1("sys/fs/cgroup/memory/docker/abc")},
+		"version 1, in a container": {"/docker/abc", "/sys/fs/cgroup/memory", "cgroup", "rw,memory", "4:memory:/docker/abc",
+			v1("sys/fs/cgroup/memory")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := newWorld(t)
 				defer x.close()
+				x.tree.mount(c.root, c.point, c.kind, c.options)
 				x.tree.add(gateway(20, 100))
 				x.tree.write("proc/20/cgroup", c.group+"\n")
-				if strings.Contains(name, "below") {
-					x.tree.write("proc/77/cgroup", c.group+"\n")
-				}
-				x.tree.write(c.file, c.text(3))
+				c.set(x, 3)
 				x.watch()
 				x.ticks(1)
 				x.expect() // what was before us is not ours to tell
-				x.tree.write(c.file, c.text(5))
+				c.set(x, 5)
 				x.ticks(1)
 				e := x.expect("oom_kill system_error critical")
 				if !strings.Contains(e[0].message, "2 processes") || !strings.Contains(e[0].message, "pid 20) is running") || e[0].m["openclaw_trace.oom_kills"] != 5.0 {
 					t.Error(e[0].message, e[0].m)
 				}
-				x.tree.write(c.file, c.text(6))
+				c.set(x, 6)
 				x.tree.remove(20)
 				x.ticks(3)
 				e = x.expect("oom_kill system_error critical", "agent_gone crash critical")
@@ -298,32 +303,34 @@ func TestOOMKill(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			x := newWorld(t)
 			defer x.close()
-			x.tree.add(gateway(20, 100))
-			x.tree.write("proc/20/cgroup", "0::/system.slice/openclaw.service\n")
-			x.tree.write("sys/fs/cgroup/system.slice/memory.events", v2(7))
-			x.tree.write("sys/fs/cgroup/system.slice/openclaw.service/memory.events", v2(0))
+			agent := gateway(20, 100)
+			agent.cgroup = "/system.slice/openclaw.service"
+			x.tree.add(agent)
+			x.tree.group("sys/fs/cgroup/system.slice", 7)
+			x.tree.group("sys/fs/cgroup/system.slice/openclaw.service", 0)
 			x.watch()
-			x.tree.write("sys/fs/cgroup/system.slice/memory.events", v2(8)) // of another service
+			x.tree.group("sys/fs/cgroup/system.slice", 8) // of another service
 			x.ticks(1)
 			x.expect()
-			x.tree.write("sys/fs/cgroup/system.slice/memory.events", v2(9))
+			x.tree.group("sys/fs/cgroup/system.slice", 9)
 			x.tree.remove(20)
 			x.tree.removeAll("sys/fs/cgroup/system.slice/openclaw.service")
 			x.ticks(1)
 			x.expect("agent_gone crash critical")
 		})
 	})
-	// The counter of another container's agent is not ours.
+	// The counter of our container is not that of an agent in another one.
 	t.Run("another container", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			x := newWorld(t)
 			defer x.close()
-			x.tree.write("proc/77/cgroup", "0::/\n")
-			x.tree.write("sys/fs/cgroup/memory.events", v2(0))
-			x.tree.add(gateway(20, 100))
-			x.tree.write("proc/20/cgroup", "0::/../other\n")
+			x.tree.write("sys/fs/cgroup/cgroup.events", "populated 1\n")
+			x.tree.group("sys/fs/cgroup", 0)
+			agent := gateway(20, 100)
+			agent.cgroup = "/../other"
+			x.tree.add(agent)
 			x.watch()
-			x.tree.write("sys/fs/cgroup/memory.events", v2(1))
+			x.tree.group("sys/fs/cgroup", 1)
 			x.tree.remove(20)
 			x.ticks(1)
 			x.expect("agent_gone crash error", "oom_kill system_error critical")

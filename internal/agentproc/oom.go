@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/cgroup"
 )
 
 // oomKills watches the counters of the kernel's OOM killer in the control groups of the
@@ -35,15 +35,16 @@ func (k *killed) members() map[string]any {
 
 // follow makes the agent's group one of those that are watched, and returns it.
 func (o *oomKills) follow(a *Watcher, pid int) string {
-	group := groupOf(a.opts.Root, pid)
-	o.groups, o.parent = nil, path.Dir(group)
-	o.watch(a.opts.Root, o.self, group, o.parent)
+	var group string
+	group, o.parent = groupsOf(a.opts.Root, pid)
+	o.groups = nil
+	o.watch(o.self, group, o.parent)
 	return group
 }
 
-func (o *oomKills) watch(root fs.FS, groups ...string) {
+func (o *oomKills) watch(groups ...string) {
 	for _, g := range groups {
-		if g != "" && hasOOMCount(root, g) && !slices.Contains(o.groups, g) {
+		if g != "" && !slices.Contains(o.groups, g) {
 			o.groups = append(o.groups, g)
 		}
 	}
@@ -52,11 +53,10 @@ func (o *oomKills) watch(root fs.FS, groups ...string) {
 // check returns the counters that have risen since the last look.
 func (o *oomKills) check(a *Watcher) (rises []killed) {
 	if !o.looked {
-		self, _ := selfOf(a.opts.Root)
-		o.self = groupOf(a.opts.Root, self)
-		o.watch(a.opts.Root, o.self)
+		o.self, _ = groupsOf(a.opts.Root, 0)
+		o.watch(o.self)
 		if e := a.life.ended; e != nil { // while we were not running
-			o.watch(a.opts.Root, e.agent.group)
+			o.watch(e.agent.group)
 		}
 	}
 	before := a.memory.OOMKills
@@ -102,43 +102,19 @@ func (a *Watcher) tellOOMKill(now time.Time, k killed) {
 	})
 }
 
-// groupOf returns the folder with the memory counters of a process's group, or "".
-func groupOf(root fs.FS, pid int) string {
-	b, err := readSmall(root, procPath(pid, "cgroup"))
+// groupsOf returns the folders with the memory counters of a process's group and of the
+// one above it; "" for what cannot be seen.
+func groupsOf(root fs.FS, pid int) (group, parent string) {
+	g, err := cgroup.Find(root, pid)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	for line := range bytes.Lines(b) {
-		parts := strings.SplitN(strings.TrimSpace(string(line)), ":", 3)
-		if len(parts) < 3 || parts[1] != "" && parts[1] != "memory" {
-			continue
-		}
-		base := "sys/fs/cgroup"
-		if parts[1] != "" {
-			base += "/memory"
-		}
-		if strings.HasPrefix(parts[2], "/..") {
-			continue // of another container
-		}
-		if p := path.Join(base, parts[2]); hasOOMCount(root, p) {
-			return p
-		}
-		// In some containers the path is the host's, and what is mounted is our group.
-		self, _ := selfOf(root)
-		ours, _ := readSmall(root, procPath(self, "cgroup"))
-		if bytes.Equal(ours, b) && hasOOMCount(root, base) {
-			return base
-		}
-	}
-	return ""
+	dirs := append(g.Dirs(), "", "")
+	return dirs[0], dirs[1]
 }
 
-func hasOOMCount(root fs.FS, group string) bool {
-	_, ok := oomCount(root, group)
-	return ok
-}
-
-// oomCount returns how many processes of the group were killed.
+// oomCount returns how many processes of the group at a folder were killed. A group is
+// asked by its folder and not by its process, which is gone then.
 func oomCount(root fs.FS, group string) (int64, bool) {
 	b, err := readSmall(root, group+"/memory.events") // version 2
 	if err != nil {
