@@ -56,8 +56,9 @@ const (
 	saveEvery = 5 * time.Minute // when nothing changed
 
 	// Looking for the agent reads every process: often while it may just be starting.
-	searchOften = 20 // looks
+	searchOften = 80 // looks
 	searchEvery = 4  // looks, after that
+	noteAfter   = 8  // looks without the agent, until it is logged
 
 	// An agent that was running when we stopped may start together with us.
 	startGrace = time.Minute
@@ -185,10 +186,14 @@ func (a *Watcher) Status() Status {
 	return a.status
 }
 
-// Last returns the last reading of the agent's process, and whether it is running.
-func (a *Watcher) Last() (Reading, bool) {
+// Members returns the last reading of the agent's process for the metadata of a reading
+// of the host, or nil if it is not running.
+func (a *Watcher) Members() map[string]float64 {
 	s := a.Status()
-	return s.Reading, s.Found
+	if !s.Found {
+		return nil
+	}
+	return s.Reading.Members()
 }
 
 // Close ends the goroutine, which writes down what the next Watcher should know: the

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
 )
 
@@ -98,7 +100,7 @@ func TestReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newWorld(t)
 		defer x.close()
-		p := proc{pid: 20, args: []string{"openclaw-gateway"}, comm: "a) b (c", ticks: 250, cpu: 1000, rssPages: 10, threads: 11, children: []int{21}}
+		p := proc{pid: 20, args: []string{"openclaw-gateway"}, comm: "a) b (c", ticks: 200, cpu: 1000, rssPages: 10, threads: 11, children: []int{21}}
 		x.tree.add(p)
 		x.tree.add(proc{pid: 21, ppid: 20, args: []string{"node", "tool"}, rssPages: 3, children: []int{22}})
 		x.tree.add(proc{pid: 22, ppid: 21, args: []string{"sh"}, rssPages: 4})
@@ -109,13 +111,23 @@ func TestReadings(t *testing.T) {
 		p.cpu += 300 // 3 s in 15
 		x.tree.add(p)
 		x.ticks(1)
-		r, ok := x.a.Last()
-		if !ok || r.CPUPct != 20 || r.CPUTime.Seconds() != 13 || r.Threads != 11 || r.RSSBytes != 10*int64(syscall.Getpagesize()) ||
+		r := x.a.Status().Reading
+		if r.CPUPct != 20 || r.CPUTime.Seconds() != 13 || r.Threads != 11 || r.RSSBytes != 10*int64(syscall.Getpagesize()) ||
 			r.Children != 2 || r.ChildrenRSSBytes != 7*int64(syscall.Getpagesize()) || r.StartedAt.Unix() != bootUnix+2 {
 			t.Errorf("%+v", r)
 		}
-		if m := r.Members(); m["process.cpu.utilization"] != 0.2 || m["process.pid"] != 20 || m["process.thread.count"] != int64(11) {
-			t.Errorf("%v", m)
+		want := map[string]float64{
+			"process.pid": 20, "process.uptime": x.sinceBoot() - 2, "process.cpu.time": 13, "process.cpu.utilization": 0.2,
+			"process.memory.usage": float64(r.RSSBytes), "process.thread.count": 11, "process.unix.file_descriptor.count": 3,
+			"openclaw_trace.agent.children.count": 2, "openclaw_trace.agent.children.memory.usage": float64(r.ChildrenRSSBytes),
+		}
+		if diff := cmp.Diff(want, x.a.Members()); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+		x.tree.remove(20)
+		x.ticks(1)
+		if m := x.a.Members(); m != nil {
+			t.Errorf("of a process that is gone: %v", m)
 		}
 	})
 }
@@ -157,6 +169,9 @@ func TestRealProcess(t *testing.T) {
 				x.expect()
 				end()
 				x.ticks(2)
+				if e := x.events(); len(e) == 1 && strings.Contains(e[0].message, "cannot be seen") {
+					t.Skip("this kernel tells only the parent how a process ended; it needs Linux 6.15")
+				}
 				e := x.expect(c.want)
 				t.Log(e[0].message, e[0].m)
 				if calls, _ := e[0].m["openclaw_trace.last_calls"].([]any); len(calls) != 1 {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -207,7 +208,7 @@ func (a *Watcher) locate() (*process, string) {
 }
 
 func readPIDFile(path string) (int, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would have us wait for a writer
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,7 @@ type world struct {
 	opts agentproc.Options
 	tree tree
 
+	mu     sync.Mutex // of what follows, which the watcher asks for
 	lines  []agentproc.Line
 	volume agentproc.Volume
 }
@@ -88,8 +90,16 @@ func newWorldAt(t testing.TB, dir string, change ...func(*agentproc.Options)) *w
 	x.volume = agentproc.Volume{TotalBytes: 10 << 30, FreeBytes: 5 << 30, Inodes: 1 << 20, FreeInodes: 1 << 19}
 	x.opts = agentproc.Options{
 		Interval: tick, MinFreeBytes: 64 << 20, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Root: x.tree.fs(),
-		Lines:  func() []agentproc.Line { return x.lines },
-		Volume: func() (agentproc.Volume, error) { return x.volume, nil },
+		Lines: func() []agentproc.Line {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.lines
+		},
+		Volume: func() (agentproc.Volume, error) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.volume, nil
+		},
 	}
 	for _, f := range change {
 		f(&x.opts)
@@ -112,6 +122,21 @@ func (x *world) watch() {
 		x.t.Fatal(err)
 	}
 	synctest.Wait()
+}
+
+// log has the agent's log end with these lines.
+func (x *world) log(lines ...agentproc.Line) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lines = lines
+}
+
+// disk changes the volume, and lets n looks pass.
+func (x *world) disk(n int, change func(v *agentproc.Volume)) {
+	x.mu.Lock()
+	change(&x.volume)
+	x.mu.Unlock()
+	x.ticks(n)
 }
 
 // ticks lets n looks pass.
@@ -393,3 +418,6 @@ func (x *world) meta(text string) (old string) {
 	}
 	return old
 }
+
+// sinceBoot returns how many seconds the made-up machine has been running.
+func (x *world) sinceBoot() float64 { return float64(time.Now().Unix() - bootUnix) }

@@ -21,7 +21,7 @@ type life struct {
 	now      *agent  // that is running
 	ended    *ending // the one before, as long as none is running
 	handle   *os.Process
-	boot     int64     // when the machine started, Unix seconds
+	booted   int64     // when the machine started, Unix seconds
 	lastLook time.Time // of the last look that the agent was seen in
 	looks    int       // in a row that did not find it
 	restarts int       // since New
@@ -276,7 +276,7 @@ func (a *Watcher) find(now time.Time) *agent {
 	p, note := a.locate()
 	if p == nil {
 		a.update(func(s *Status) { s.Note = note })
-		if note != l.noted && l.looks == searchOften {
+		if note != l.noted && l.looks == noteAfter {
 			l.noted = note
 			a.opts.Log.Warn("the agent's process is not seen", "reason", note)
 		}
@@ -289,12 +289,12 @@ func (a *Watcher) find(now time.Time) *agent {
 // meet begins to watch p.
 func (a *Watcher) meet(p *process, now time.Time) {
 	l := &a.life
-	if l.boot == 0 {
-		l.boot = bootTime(a.opts.Root)
+	if l.booted == 0 {
+		l.booted = bootTime(a.opts.Root)
 	}
 	l.now = &agent{
 		pid: p.pid, ticks: p.ticks, name: program(p.args), command: shorten(p.command(), maxLine),
-		started: startOf(&p.stat, l.boot), reading: Reading{CPUPct: -1},
+		started: startOf(&p.stat, l.booted), reading: Reading{CPUPct: -1},
 	}
 	if l.now.name == "" {
 		l.now.name = p.comm
@@ -322,11 +322,10 @@ func (a *Watcher) meet(p *process, now time.Time) {
 func (a *Watcher) measure(s *stat, now time.Time) {
 	l := &a.life
 	before := l.now.reading
-	r := readingOf(a.opts.Root, s, l.boot, now)
+	r := readingOf(a.opts.Root, a.real, s, l.now.started, now)
 	if d := now.Sub(before.At); !before.At.IsZero() && d > 0 {
 		r.CPUPct = max(100*float64(r.CPUTime-before.CPUTime)/float64(d), 0)
 	}
-	r.StartedAt = l.now.started
 	l.now.stat, l.now.reading, l.lastLook = *s, r, now
 	a.memory.SeenAt = now.UnixMilli()
 }
@@ -481,14 +480,17 @@ const (
 	maxStopTime  = 6 * time.Minute // OpenClaw gives its work 330 s to finish
 )
 
+// members describes the process in the metadata of an event.
 func (g *agent) members() map[string]any {
-	m := g.reading.Members()
-	if g.reading.At.IsZero() {
-		m = make(map[string]any)
-	}
-	m["process.pid"], m["process.executable.name"] = g.pid, g.name
+	m := map[string]any{"process.pid": g.pid, "process.executable.name": g.name}
 	if g.command != "" {
 		m["process.command_line"] = g.command
+		m["process.creation.time"] = g.started.UTC().Format(time.RFC3339)
+	}
+	if !g.reading.At.IsZero() {
+		for name, n := range g.reading.Members() {
+			m[name] = n
+		}
 	}
 	return m
 }

@@ -67,7 +67,7 @@ func TestOrderlyStop(t *testing.T) {
 				defer x.close()
 				x.tree.add(gateway(20, 100))
 				x.watch()
-				x.lines = []agentproc.Line{{At: time.Now().Add(-c.age), Text: c.text}, {At: time.Now(), Text: strings.Repeat("é", 1000)}}
+				x.log(agentproc.Line{At: time.Now().Add(-c.age), Text: c.text}, agentproc.Line{At: time.Now(), Text: strings.Repeat("é", 1000)})
 				x.tree.remove(20)
 				x.ticks(1)
 				e := x.expect(c.want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"syscall"
@@ -140,24 +141,23 @@ type Reading struct {
 
 // Members returns r under OpenTelemetry's names, for the metadata of a reading of the
 // host. What is unknown is left out.
-func (r *Reading) Members() map[string]any {
-	m := map[string]any{
-		"process.pid":           r.PID,
-		"process.creation.time": r.StartedAt.UTC().Format(time.RFC3339),
-		"process.uptime":        max(int64(r.At.Sub(r.StartedAt)/time.Second), 0),
-		"process.cpu.time":      r.CPUTime.Seconds(),
-		"process.memory.usage":  r.RSSBytes,
-		"process.thread.count":  r.Threads,
+func (r *Reading) Members() map[string]float64 {
+	m := map[string]float64{
+		"process.pid":          float64(r.PID),
+		"process.uptime":       max(r.At.Sub(r.StartedAt).Truncate(time.Second).Seconds(), 0),
+		"process.cpu.time":     r.CPUTime.Seconds(),
+		"process.memory.usage": float64(r.RSSBytes),
+		"process.thread.count": float64(r.Threads),
 	}
 	if r.CPUPct >= 0 {
-		m["process.cpu.utilization"] = float64(int64(r.CPUPct*100+0.5)) / 1e4 // of one core
+		m["process.cpu.utilization"] = math.Round(r.CPUPct*100) / 1e4 // 1 is a core
 	}
 	if r.FDs >= 0 {
-		m["process.unix.file_descriptor.count"] = r.FDs
+		m["process.unix.file_descriptor.count"] = float64(r.FDs)
 	}
 	if r.Children >= 0 {
-		m["openclaw_trace.agent.children.count"] = r.Children
-		m["openclaw_trace.agent.children.memory.usage"] = r.ChildrenRSSBytes
+		m["openclaw_trace.agent.children.count"] = float64(r.Children)
+		m["openclaw_trace.agent.children.memory.usage"] = float64(r.ChildrenRSSBytes)
 	}
 	return m
 }
@@ -170,11 +170,12 @@ const (
 
 var pageSize = int64(os.Getpagesize())
 
-// readingOf measures the process that s was read from.
-func readingOf(root fs.FS, s *stat, bootTime int64, now time.Time) Reading {
+// readingOf measures the process that s was read from. real says that root is the
+// system's.
+func readingOf(root fs.FS, real bool, s *stat, started, now time.Time) Reading {
 	r := Reading{
-		At: now, PID: s.pid, StartedAt: startOf(s, bootTime), CPUPct: -1, CPUTime: time.Duration(s.cpu) * clockTick,
-		RSSBytes: s.rssPages * pageSize, Threads: s.threads, FDs: countFDs(root, s.pid),
+		At: now, PID: s.pid, StartedAt: started, CPUPct: -1, CPUTime: time.Duration(s.cpu) * clockTick,
+		RSSBytes: s.rssPages * pageSize, Threads: s.threads, FDs: countFDs(root, s.pid, real),
 	}
 	family, known := children(root, s.pid)
 	if !known {
@@ -196,12 +197,14 @@ func readingOf(root fs.FS, s *stat, bootTime int64, now time.Time) Reading {
 
 // countFDs returns how many files a process has open, or -1. Since Linux 6.2 that is the
 // size of their folder, which anybody may ask for.
-func countFDs(root fs.FS, pid int) int64 {
+func countFDs(root fs.FS, pid int, real bool) int64 {
 	name := procPath(pid, "fd")
-	if info, err := fs.Stat(root, name); err != nil {
+	info, err := fs.Stat(root, name)
+	if err != nil {
 		return -1
-	} else if info.Size() > 0 {
-		return info.Size()
+	}
+	if n := info.Size(); n > 0 && real {
+		return n
 	}
 	f, err := root.Open(name)
 	if err != nil {

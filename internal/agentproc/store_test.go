@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kon-rad/openclaw-trace/internal/agentproc"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -18,8 +19,7 @@ func TestEventsWait(t *testing.T) {
 		x.watch()
 		x.ticks(2)
 		release := x.block()
-		x.volume.ReadOnly = true
-		x.ticks(1)
+		x.disk(1, func(v *agentproc.Volume) { v.ReadOnly = true })
 		at := time.Now()
 		x.tree.remove(20)
 		time.Sleep(5 * time.Minute)

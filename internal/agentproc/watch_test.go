@@ -35,7 +35,7 @@ func TestBusyButSilent(t *testing.T) {
 						agent.cpu += c.cpu
 						x.tree.add(agent)
 						if c.log {
-							x.lines = []agentproc.Line{{At: time.Now(), Text: "line"}}
+							x.log(agentproc.Line{At: time.Now(), Text: "line"})
 						}
 						x.ticks(1)
 					}
@@ -48,7 +48,7 @@ func TestBusyButSilent(t *testing.T) {
 				}
 				work(29 * time.Minute)
 				x.expect()
-				work(3 * time.Hour)
+				work(time.Hour)
 				e := x.expect(c.want...)
 				if x.a.Status().Silent != (len(c.want) > 0) {
 					t.Errorf("%+v", x.a.Status())
@@ -91,7 +91,7 @@ func TestSilenceAfterIdleness(t *testing.T) {
 		x.tree.add(agent)
 		x.watch()
 		x.call()
-		x.ticks(4 * 60 * 8)
+		x.ticks(4 * 60 * 3)
 		x.expect()
 		for range 50 { // 12 minutes
 			agent.cpu += 150
@@ -115,7 +115,7 @@ func TestSilenceIsOff(t *testing.T) {
 		x.watch()
 		x.call()
 		for range 1000 {
-			x.lines = []agentproc.Line{{At: time.Now()}}
+			x.log(agentproc.Line{At: time.Now()})
 			x.ticks(1)
 		}
 		x.expect()
@@ -129,7 +129,7 @@ func TestVolume(t *testing.T) {
 		x := newWorld(t)
 		defer x.close()
 		x.watch()
-		free := func(mib int64) { x.volume.FreeBytes = mib << 20; x.ticks(1) }
+		free := func(mib int64) { x.disk(1, func(v *agentproc.Volume) { v.FreeBytes = mib << 20 }) }
 		free(64)
 		x.expect()
 		free(63)
@@ -154,20 +154,14 @@ func TestVolume(t *testing.T) {
 		free(60)
 		x.expect(full, full)
 
-		x.volume.ReadOnly = true
-		x.ticks(3)
-		x.volume.ReadOnly = false
-		x.ticks(1)
+		x.disk(3, func(v *agentproc.Volume) { v.ReadOnly = true })
+		x.disk(1, func(v *agentproc.Volume) { v.ReadOnly = false })
 		x.expect(full, full, readOnly)
-		x.volume.FreeInodes = 99
-		x.ticks(1)
-		x.volume.FreeInodes = 120
-		x.ticks(1)
-		x.volume.FreeInodes = 80
-		x.ticks(1)
+		for _, n := range []int64{99, 120, 80} {
+			x.disk(1, func(v *agentproc.Volume) { v.FreeInodes = n })
+		}
 		x.expect(full, full, readOnly, inodes)
-		x.volume.Inodes, x.volume.FreeInodes = 0, 0 // a file system that does not count them
-		x.ticks(2)
+		x.disk(2, func(v *agentproc.Volume) { v.Inodes, v.FreeInodes = 0, 0 }) // some file systems do not count them
 		x.expect(full, full, readOnly, inodes)
 	})
 }
@@ -212,8 +206,8 @@ func TestClock(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := newWorld(t)
 				defer x.close()
+				x.opts.Interval = 1000 * hour // the watcher does not look meanwhile
 				x.watch()
-				x.ticks(3)
 				for range 5 {
 					x.a.ClockMoved(time.Now(), c.wall, c.passed, c.uptime, c.known)
 				}
