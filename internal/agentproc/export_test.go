@@ -25,3 +25,6 @@ func (a *Watcher) Tick() { a.tick(context.Background(), time.Now()) }
 
 // Search looks through all processes.
 func (a *Watcher) Search() bool { return a.search() != nil }
+
+// StatVolume asks the kernel.
+func StatVolume(path string) (Volume, error) { return statVolume(path) }

@@ -314,7 +314,7 @@ func (x tree) add(p proc) {
 	p.threads = max(p.threads, 1)
 	dir := fmt.Sprintf("proc/%d/", p.pid)
 	x.write(dir+"stat", fmt.Sprintf("%d (%s) %s %d 1 1 0 -1 4194560 1 0 0 0 %d %d 0 0 20 0 %d 0 %d 12345 %d 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
-		p.pid, p.comm, p.state, p.ppid, p.cpu, 0, p.threads, p.ticks, p.rssPages, p.exit))
+		p.pid, p.comm, p.state, p.ppid, p.cpu/3, p.cpu-p.cpu/3, p.threads, p.ticks, p.rssPages, p.exit))
 	x.write(dir+"cmdline", strings.Join(p.args, "\x00")+"\x00")
 	var kids strings.Builder
 	for _, k := range p.children {

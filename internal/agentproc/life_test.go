@@ -8,7 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
 // gateway is the agent's process in a tree.
@@ -31,6 +33,78 @@ func TestRestartBetweenLooks(t *testing.T) {
 		}
 		x.ticks(10)
 		x.expect("agent_restarted crash warning")
+	})
+}
+
+// A process whose first thread has ended runs as long as another does.
+func TestThreadsOutliveTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		agent := gateway(20, 100)
+		x.tree.add(agent)
+		x.watch()
+		agent.state, agent.threads = "Z", 4
+		x.tree.add(agent)
+		x.ticks(2)
+		x.expect()
+		agent.threads, agent.exit = 1, 134 // SIGABRT, and a core
+		x.tree.add(agent)
+		x.ticks(2)
+		e := x.expect("agent_gone crash error")
+		if !strings.Contains(e[0].message, "SIGABRT") || e[0].m["openclaw_trace.agent.exit_signal"] != "SIGABRT" {
+			t.Error(e[0].message, e[0].m)
+		}
+	})
+}
+
+// The evidence is what came last, and bounded.
+func TestEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		for i := range 50 {
+			x.log(append(x.lines, agentproc.Line{At: time.Now(), Text: fmt.Sprintf("line %d %s", i, strings.Repeat("x", 5000))})...)
+			x.call()
+			_, err := x.w.Submit(&writer.Batch{Readings: []db.InsertSystemMetricParams{{CpuPct: new(float64(i))}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		x.tree.remove(20)
+		x.ticks(1)
+		m := x.expect("agent_gone crash error")[0].m
+		lines, _ := m["log.lines"].([]any)
+		calls, _ := m["openclaw_trace.last_calls"].([]any)
+		readings, _ := m["openclaw_trace.last_readings"].([]any)
+		if len(lines) != 10 || !strings.HasPrefix(lines[9].(string), "line 49 ") || len(calls) != 5 || len(readings) != 5 {
+			t.Fatalf("%d lines, %d calls, %d readings: %v", len(lines), len(calls), len(readings), m)
+		}
+		if r := readings[0].(map[string]any); r["cpu_pct"] != 49.0 {
+			t.Errorf("%v", r)
+		}
+	})
+}
+
+// When the agent was last seen is written down now and then.
+func TestSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		first := x.meta("")
+		x.ticks(10)
+		if m := x.meta(""); m != first {
+			t.Errorf("written too soon: %s, then %s", first, m)
+		}
+		x.ticks(15)
+		if m := x.meta(""); m == first {
+			t.Errorf("never written again: %s", m)
+		}
 	})
 }
 
@@ -165,6 +239,10 @@ func TestAcrossOurRestart(t *testing.T) {
 			x.tree.remove(20)
 			x.tree.add(gateway(30, 3000))
 		}, []string{"agent_restarted system_error warning"}},
+		"restarting": {func(x *world) {
+			x.tree.remove(20)
+			time.AfterFunc(40*time.Second, func() { x.tree.add(gateway(30, 3000)) })
+		}, []string{"agent_restarted system_error warning"}},
 		"gone": {func(x *world) { x.tree.remove(20) }, []string{"agent_gone system_error warning"}},
 		"number used again": {func(x *world) {
 			x.tree.add(gateway(20, 3000))
@@ -183,6 +261,14 @@ func TestAcrossOurRestart(t *testing.T) {
 			x.tree.add(gateway(30, 3000))
 			x.tree.group("sys/fs/cgroup/app", 1)
 		}, []string{"agent_restarted crash critical"}},
+		"out of memory, in a group of its own": {func(x *world) {
+			x.tree.remove(20)
+			x.tree.add(gateway(30, 3000))
+			x.tree.group("sys/fs/cgroup/agent", 1)
+		}, []string{"agent_restarted crash critical"}},
+		"out of memory, another": {func(x *world) {
+			x.tree.group("sys/fs/cgroup/app", 1)
+		}, []string{"oom_kill system_error critical"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -192,6 +278,10 @@ func TestAcrossOurRestart(t *testing.T) {
 				x.tree.write("proc/77/cgroup", "0::/app\n")
 				agent := gateway(20, 100)
 				agent.cgroup = "/app"
+				if strings.Contains(name, "of its own") {
+					agent.cgroup = "/agent"
+					x.tree.group("sys/fs/cgroup/agent", 0)
+				}
 				x.tree.add(agent)
 				x.watch()
 				x.ticks(1)
@@ -202,7 +292,11 @@ func TestAcrossOurRestart(t *testing.T) {
 				c.between(x)
 				x.watch()
 				x.ticks(5)
-				x.expect(c.want...)
+				for _, e := range x.expect(c.want...) {
+					if !strings.Contains(e.message, "while openclaw-trace was not running") {
+						t.Error(e.message)
+					}
+				}
 				for range 3 {
 					if err := x.a.Close(t.Context()); err != nil {
 						t.Fatal(err)
@@ -214,6 +308,45 @@ func TestAcrossOurRestart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// That an agent is gone was told before; that it runs again is for us its start.
+func TestGoneBeforeOurRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		x.tree.remove(20)
+		x.ticks(1)
+		if err := x.a.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.watch()
+		x.tree.add(gateway(30, 3000))
+		x.ticks(1)
+		x.expect("agent_gone crash error")
+	})
+}
+
+// A loop that the clock has put into the future is over.
+func TestCrashLoopOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		if err := x.a.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(1000 * time.Hour).UnixMilli()
+		x.meta(strings.Replace(x.meta(""), "{", fmt.Sprintf(`{"restarts":[%d],"loop_since":%d,"loop_count":9,`, at, at), 1))
+		x.watch()
+		x.ticks(1)
+		if s := x.a.Status(); s.CrashLoop {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 // The database may forget what was written last: then the same is told with the same id.
@@ -319,6 +452,63 @@ func TestOOMKill(t *testing.T) {
 			x.expect("agent_gone crash critical")
 		})
 	})
+	// Ours is above the agent's, and more than a place to look when that is gone.
+	t.Run("group above is ours", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			agent := gateway(20, 100)
+			agent.cgroup = "/app/agent"
+			x.tree.add(agent)
+			x.tree.write("proc/77/cgroup", "0::/app\n")
+			x.tree.group("sys/fs/cgroup/app", 0)
+			x.tree.group("sys/fs/cgroup/app/agent", 0)
+			x.watch()
+			x.tree.group("sys/fs/cgroup/app", 1)
+			x.ticks(1)
+			x.expect("oom_kill system_error critical")
+		})
+	})
+	// A group that is made anew counts from where it was, or from 0.
+	t.Run("group comes back", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			x.tree.write("proc/77/cgroup", "0::/app\n")
+			x.tree.group("sys/fs/cgroup/app", 2)
+			x.watch()
+			x.tree.removeAll("sys/fs/cgroup/app")
+			x.ticks(1)
+			x.tree.group("sys/fs/cgroup/app", 2)
+			x.ticks(1)
+			x.expect()
+			x.tree.group("sys/fs/cgroup/app", 0)
+			x.ticks(1)
+			x.expect()
+			x.tree.removeAll("sys/fs/cgroup/app")
+			x.ticks(1)
+			x.tree.group("sys/fs/cgroup/app", 1)
+			x.ticks(1)
+			x.expect("oom_kill system_error critical")
+		})
+	})
+	// Whatever its log says, that was no stop.
+	t.Run("while stopping", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			agent := gateway(20, 100)
+			agent.cgroup = "/app"
+			x.tree.add(agent)
+			x.tree.group("sys/fs/cgroup/app", 0)
+			x.watch()
+			x.log(agentproc.Line{At: time.Now(), Text: "received SIGTERM; shutting down"})
+			x.tree.group("sys/fs/cgroup/app", 1)
+			x.tree.remove(20)
+			x.ticks(1)
+			x.expect("agent_gone crash critical")
+		})
+	})
 	// The counter of our container is not that of an agent in another one.
 	t.Run("another container", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -413,17 +603,32 @@ func TestProcGoes(t *testing.T) {
 		x.tree.removeAll("proc")
 		x.ticks(5)
 		x.expect()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.add(gateway(20, 100))
+		x.watch()
 		x.tree.write("proc/20/stat", "nonsense")
 		x.ticks(5)
 		x.expect()
 	})
 }
 
-// The launcher is found first, the agent soon after.
+// The launcher is found first, the agent soon after; but a pid file has the last word.
 func TestLauncherFirst(t *testing.T) {
+	t.Run("searched", func(t *testing.T) { launcherFirst(t, false, 21) })
+	t.Run("pid file", func(t *testing.T) { launcherFirst(t, true, 20) })
+}
+
+func launcherFirst(t *testing.T, pidFile bool, want int) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newWorld(t)
 		defer x.close()
+		if pidFile {
+			x.tree.write("agent.pid", "20")
+			x.opts.PIDFile = filepath.Join(x.tree.dir, "agent.pid")
+		}
 		// A second ago, by the tree's clock.
 		ticks := 100 * int(time.Now().Unix()-bootUnix-1)
 		launcher := proc{pid: 20, args: []string{"node", "/x/openclaw.mjs", "gateway"}, ticks: ticks}
@@ -436,8 +641,8 @@ func TestLauncherFirst(t *testing.T) {
 		x.tree.add(launcher)
 		x.tree.add(proc{pid: 21, ppid: 20, args: []string{"openclaw-gateway"}, ticks: ticks + 100})
 		x.ticks(1)
-		if s := x.a.Status(); s.PID != 21 {
-			t.Fatalf("%+v", s)
+		if s := x.a.Status(); s.PID != want {
+			t.Errorf("%+v", s)
 		}
 		x.expect()
 	})

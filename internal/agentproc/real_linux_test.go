@@ -100,3 +100,28 @@ func TestRealVolume(t *testing.T) {
 		x.expect("disk_nearly_full system_error error", "inodes_nearly_used_up system_error error")
 	})
 }
+
+func TestRealReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("no tmpfs can be mounted here (is this root?): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, readOnly := range []bool{false, true, false} {
+		flags := uintptr(syscall.MS_REMOUNT)
+		if readOnly {
+			flags |= syscall.MS_RDONLY
+		}
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, "size=1m"); err != nil {
+			t.Fatal(err)
+		}
+		v, err := agentproc.StatVolume(dir)
+		if err != nil || v.ReadOnly != readOnly || v.TotalBytes != 1<<20 || v.Inodes == 0 {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+}

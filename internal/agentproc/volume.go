@@ -47,8 +47,8 @@ func (a *Watcher) checkVolume(now time.Time) {
 	a.episode(now, kindReadOnly, v.ReadOnly, !v.ReadOnly, func() event {
 		return event{severity: "critical", message: "The volume of the database is read-only: nothing can be stored.", members: v.members()}
 	})
-	few := min(minFreeInodes, v.Inodes/10)
-	a.episode(now, kindInodesLow, v.Inodes > 0 && v.FreeInodes < few, v.FreeInodes >= few+few/2, func() event {
+	few := min(minFreeInodes, v.Inodes/10) // 0 where they are not counted
+	a.episode(now, kindInodesLow, v.FreeInodes < few, v.FreeInodes >= few+few/2, func() event {
 		return event{severity: "error", message: fmt.Sprintf(
 			"The volume of the database can take only %d more files, whatever space is left: remove some.", v.FreeInodes), members: v.members()}
 	})

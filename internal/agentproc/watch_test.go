@@ -147,6 +147,7 @@ func TestVolume(t *testing.T) {
 		if err := x.a.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		x.tree.write("proc/sys/kernel/random/boot_id", "another\n") // nor is one of the machine
 		x.watch()
 		free(60)
 		x.expect(full)
