@@ -174,9 +174,8 @@ func (a *Watcher) remember(text string) {
 		// A new database, or the machine has started anew: its processes are others.
 		*m = memory{Boot: a.id.boot, Episodes: m.Episodes}
 	}
-	now := time.Now()
-	a.silence.begin(now)
-	a.life.begin(now, m)
+	a.silence.begin(time.Now())
+	a.life.begin(m)
 }
 
 // Status returns what is known of the agent's process.

@@ -170,7 +170,7 @@ func signalName(s syscall.Signal) string {
 }
 
 // begin takes up the agent that was running when we stopped.
-func (l *life) begin(now time.Time, m *memory) {
+func (l *life) begin(m *memory) {
 	l.lastLook = time.UnixMilli(m.SeenAt)
 	if m.PID != 0 {
 		l.now = &agent{pid: m.PID, ticks: m.Ticks, name: m.Name, group: m.Group, reading: Reading{CPUPct: -1}, inherited: true}
@@ -190,14 +190,10 @@ func (a *Watcher) checkProcess(now time.Time) {
 	if l.now != nil {
 		a.look(now)
 	}
-	var fresh *agent
-	if l.now == nil && a.due() {
-		fresh = a.find(now)
-	}
-	// The counter rises before the process is gone: it is read after that was seen.
-	kills := a.oom.check(a)
+	// The counter rises before the process is gone, so it is read after that was seen;
+	// and before another process is followed, which may be in another group.
 	var others []killed
-	for _, k := range kills {
+	for _, k := range a.oom.check(a) {
 		e := l.ended
 		open := e != nil && !e.told && e.oom == nil
 		switch {
@@ -208,6 +204,10 @@ func (a *Watcher) checkProcess(now time.Time) {
 		case open && (!e.known || e.signal == syscall.SIGKILL):
 			e.oom = &k
 		}
+	}
+	var fresh *agent
+	if l.now == nil && a.due() {
+		fresh = a.find(now)
 	}
 	a.tell(now, fresh)
 	for _, k := range others {
@@ -338,6 +338,10 @@ func (a *Watcher) followLauncher(now time.Time) {
 		return
 	}
 	p := &process{l.now.stat, commandLine(a.opts.Root, l.now.pid)}
+	if len(p.args) > 0 { // it may have given itself a title by now
+		l.now.name, l.now.command = program(p.args), shorten(p.command(), maxLine)
+		a.memory.Name = l.now.name
+	}
 	pids, _ := children(a.opts.Root, p.pid)
 	for _, pid := range pids {
 		if child := a.candidate(pid, ""); child != nil && launched(p, child) {

@@ -492,6 +492,29 @@ func TestOOMKill(t *testing.T) {
 			x.expect("oom_kill system_error critical")
 		})
 	})
+	// A container that is started anew has another group.
+	t.Run("restarted in another group", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			agent := gateway(20, 100)
+			agent.cgroup = "/docker/one"
+			x.tree.add(agent)
+			x.tree.group("sys/fs/cgroup/docker/one", 0)
+			x.watch()
+			x.tree.group("sys/fs/cgroup/docker/one", 1)
+			x.tree.remove(20)
+			agent = gateway(30, 9000)
+			agent.cgroup = "/docker/two"
+			x.tree.add(agent)
+			x.tree.group("sys/fs/cgroup/docker/two", 0)
+			x.ticks(1)
+			x.expect("agent_restarted crash critical")
+			x.tree.group("sys/fs/cgroup/docker/two", 1)
+			x.ticks(1)
+			x.expect("agent_restarted crash critical", "oom_kill system_error critical")
+		})
+	})
 	// Whatever its log says, that was no stop.
 	t.Run("while stopping", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -38,14 +38,24 @@ func (o *oomKills) follow(a *Watcher, pid int) string {
 	var group string
 	group, o.parent = groupsOf(a.opts.Root, pid)
 	o.groups = nil
-	o.watch(o.self, group, o.parent)
+	o.watch(a, o.self, group, o.parent)
 	return group
 }
 
-func (o *oomKills) watch(groups ...string) {
+// watch adds groups, whose kills count from now on unless they were known before.
+func (o *oomKills) watch(a *Watcher, groups ...string) {
 	for _, g := range groups {
-		if g != "" && !slices.Contains(o.groups, g) {
-			o.groups = append(o.groups, g)
+		if g == "" || slices.Contains(o.groups, g) {
+			continue
+		}
+		o.groups = append(o.groups, g)
+		n, ok := oomCount(a.opts.Root, g)
+		if _, known := a.memory.OOMKills[g]; !known && ok {
+			if a.memory.OOMKills == nil {
+				a.memory.OOMKills = make(map[string]int64)
+			}
+			a.memory.OOMKills[g] = n
+			a.life.changed = true
 		}
 	}
 }
@@ -54,9 +64,9 @@ func (o *oomKills) watch(groups ...string) {
 func (o *oomKills) check(a *Watcher) (rises []killed) {
 	if !o.looked {
 		o.self, _ = groupsOf(a.opts.Root, 0)
-		o.watch(o.self)
+		o.watch(a, o.self)
 		if e := a.life.ended; e != nil { // while we were not running
-			o.watch(e.agent.group)
+			o.watch(a, e.agent.group)
 		}
 	}
 	before := a.memory.OOMKills
