@@ -41,8 +41,7 @@ var layers = [][]string{
 
 // absent are packages of layers that do not exist yet.
 var absent = []string{
-	"internal/dashboard", "internal/tail", "internal/hoststat", "internal/agentproc", "internal/janitor",
-	"internal/view", "internal/cgroup",
+	"internal/dashboard", "internal/tail", "internal/janitor", "internal/view",
 }
 
 // sideways are the imports allowed inside a layer.

@@ -10,7 +10,7 @@ import (
 type Meter struct{ m meter }
 
 func NewMeter(root fs.FS, dbPath string) *Meter {
-	m := &Meter{newMeter(root, dbPath)}
+	m := &Meter{newMeter(root, dbPath, nil)}
 	m.m.begin()
 	return m
 }

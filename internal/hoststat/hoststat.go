@@ -35,6 +35,9 @@ type Options struct {
 	DBPath   string        // whose volume's space is measured
 	Interval time.Duration // from one reading to the next
 	Log      *slog.Logger
+
+	// Extra returns more members of the metadata; nil is none.
+	Extra func() map[string]float64
 }
 
 // Sampler stores readings. Its methods are safe for concurrent use.
@@ -71,7 +74,7 @@ func New(w *writer.Writer, opts Options) *Sampler {
 	}
 	s := &Sampler{
 		w: w, opts: opts, stop: make(chan struct{}), done: make(chan struct{}),
-		meter: newMeter(opts.Root, opts.DBPath),
+		meter: newMeter(opts.Root, opts.DBPath, opts.Extra),
 	}
 	go s.run()
 	return s

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ type meter struct {
 	membership []byte        // proc/self/cgroup when it was looked for
 	before     cpuSample
 	metadata   object
+	extra      func() map[string]float64
 }
 
 // cpuSample is CPU time as of a moment. Of a group it is compared with the clock; of
@@ -42,8 +45,8 @@ type reading struct {
 	reason string // what is missing, "" if nothing is
 }
 
-func newMeter(root fs.FS, dbPath string) meter {
-	return meter{host: host{root: root}, folder: filepath.Dir(dbPath)}
+func newMeter(root fs.FS, dbPath string, extra func() map[string]float64) meter {
+	return meter{host: host{root: root}, folder: filepath.Dir(dbPath), extra: extra}
 }
 
 // begin takes the sample that the first reading is compared with.
@@ -111,6 +114,12 @@ func (m *meter) read() (r reading) {
 		wrong.add("nor is that", diskErr)
 	}
 	r.reason = strings.Join(wrong, "; ")
+	if m.extra != nil {
+		extra := m.extra()
+		for _, name := range slices.Sorted(maps.Keys(extra)) {
+			o.float(name, extra[name])
+		}
+	}
 	metadata := o.end()
 	r.row.Metadata = &metadata
 	r.row.CreatedAt = time.Now().UnixMilli()
