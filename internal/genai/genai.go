@@ -128,6 +128,7 @@ type reader struct {
 	hourly   *int64    // of the tokens written to a cache, those that stay for an hour
 	mended   bool      // the item's times were in the wrong unit
 	scratch  []byte
+	gateway  GatewayIDs
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}

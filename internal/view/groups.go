@@ -31,10 +31,11 @@ type ErrorGroup struct {
 
 // ErrorGroups are the groups of a time range, the largest first.
 type ErrorGroups struct {
-	From, Until int64
-	Groups      []ErrorGroup
-	Others      int64  // errors in groups beyond the first 200
-	SearchedTo  *int64 // set when the time was up: older ones are not counted
+	From       int64        `json:"from"`
+	Until      int64        `json:"until"`
+	Groups     []ErrorGroup `json:"groups"`
+	Others     int64        `json:"others"`      // errors in groups beyond the first 200
+	SearchedTo *int64       `json:"searched_to"` // set when the time was up: older ones are not counted
 }
 
 const (
@@ -171,7 +172,7 @@ func normal(s string) string {
 			} else {
 				b.WriteRune(r)
 			}
-		case digits == 3 && len(word) == 3 && (word[0] == '4' || word[0] == '5'):
+		case slices.Contains(statuses, word):
 			b.WriteString(word)
 		case digits > 0 && (word[0] >= '0' && word[0] <= '9' || len(word) >= 16 || hex && len(word) >= 8):
 			b.WriteByte('#')
@@ -181,6 +182,12 @@ func normal(s string) string {
 		i = j
 	}
 	return b.String()
+}
+
+// statuses are HTTP's that tell failures apart.
+var statuses = []string{
+	"400", "401", "402", "403", "404", "405", "408", "409", "410", "413", "415", "422", "424", "429",
+	"500", "501", "502", "503", "504", "520", "521", "522", "523", "524", "529",
 }
 
 func isWord(c byte) bool {

@@ -15,38 +15,46 @@ import (
 
 // Named are the sums of the calls of one name.
 type Named struct {
-	Provider string // "" where calls are not told apart by it
-	Name     string // model, provider, agent or status; "" is none
-	Sums     Sums
+	Provider string `json:"provider,omitempty"` // "" where calls are not told apart by it
+	Name     string `json:"name"`               // model, provider, agent or status; "" is none
+	Sums     Sums   `json:"sums"`
 }
 
 // Bucket is a part of the time range, [From, Until) in Unix ms.
 type Bucket struct {
-	From, Until int64
-	Sums        Sums
-	Models      []Sums       // of each of Stats.Models
-	Latency     *Percentiles // nil if unknown
+	From    int64        `json:"from"`
+	Until   int64        `json:"until"`
+	Sums    Sums         `json:"sums"`
+	Models  []Sums       `json:"models"`  // of each of Stats.Models
+	Latency *Percentiles `json:"latency"` // nil if unknown
 }
 
 // Percentiles of the latency, in ms. From summaries they are known to a tenth.
 type Percentiles struct {
-	N             int64 // calls that have a latency
-	P50, P95, P99 int64
+	N   int64 `json:"calls"` // that have a latency
+	P50 int64 `json:"p50_ms"`
+	P95 int64 `json:"p95_ms"`
+	P99 int64 `json:"p99_ms"`
 }
 
 // Stats are the statistics of a time range.
 type Stats struct {
-	From, Until int64 // the range, exactly
-	BucketMS    int64 // of a whole bucket
-	Total       Sums
-	Latency     *Percentiles // nil if unknown
+	From     int64        `json:"from"` // the range, exactly
+	Until    int64        `json:"until"`
+	BucketMS int64        `json:"bucket_ms"` // of a whole bucket
+	Total    Sums         `json:"total"`
+	Latency  *Percentiles `json:"latency"` // nil if unknown
 	// LatencyNote says why Latency is unknown, or that it is of more than the range.
-	LatencyNote string
+	LatencyNote string `json:"latency_note,omitempty"`
 
-	Series []Bucket // without gaps, oldest first
-	Models []Named  // the models of each Bucket: those that cost most, then the others as one named "…"
+	Series []Bucket `json:"series"` // without gaps, oldest first
+	Models []Named  `json:"models"` // the models of each Bucket: those that cost most, then Others
 
-	ByModel, ByProvider, ByAgent, ByStatus []Named // what cost most first
+	// What cost most first, at most a hundred and then Others.
+	ByModel    []Named `json:"by_model"`
+	ByProvider []Named `json:"by_provider"`
+	ByAgent    []Named `json:"by_agent"`
+	ByStatus   []Named `json:"by_status"`
 }
 
 const (
@@ -65,30 +73,25 @@ const (
 // Others is the name of what a table or a series has no room for.
 const Others = "…"
 
-// Stats sums the calls that f wants, of the last 24 hours without a Since. Of f it takes
+// Stats sums the calls that f wants, of 24 hours without a Since. Of f it takes
 // SumParams; another is a *ParamError.
 func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 	if err := f.summable(); err != nil {
 		return nil, err
 	}
-	from, until := f.Range(v.now)
-	switch {
-	case f.Since == Instant{}:
-		f.Since = f.Since.or24h()
-		from, until = f.Range(v.now)
-	default:
+	from, until := f.lastDay(v.now)
+	if f.Since != (Instant{}) {
 		// A range is not longer than what there is, nor is its chart.
 		first, err := v.q.FirstUsage(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if first > 0 {
-			from = min(max(from, first), until)
-		} else {
-			from = max(from, until-day)
+		if first == 0 {
+			first = until - day
 		}
+		from = min(max(from, first), until)
 	}
-	s := &Stats{From: from, Until: until}
+	s := &Stats{From: from, Until: until, Series: []Bucket{}}
 	short := false
 	if until-from <= shortRange {
 		n, err := v.q.CountCallsUpTo(ctx, db.CountCallsUpToParams{Low: from, High: until, Lim: fewCalls + 1})
@@ -119,6 +122,15 @@ func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 		return s, v.latencies(ctx, f, s)
 	}
 	return s, v.histogram(ctx, f, s, parts)
+}
+
+// lastDay is Range with a beginning 24 hours before its end unless f says another.
+func (f Filter) lastDay(now time.Time) (from, until int64) {
+	from, until = f.Range(now)
+	if f.Since == (Instant{}) {
+		from = max(until-day, 0)
+	}
+	return from, until
 }
 
 // summable returns an error unless usage has what f asks for.
@@ -441,7 +453,7 @@ type Budget struct {
 // session may be empty. A session that began since then is answered from its row; of
 // one that is older the calls are summed, which takes longer.
 func (v *View) Budget(ctx context.Context, since Instant, agent, session string) (*Budget, error) {
-	low := since.or24h().In(v.now, 0)
+	low := since.In(v.now, v.now.UnixMilli()-day)
 	sums, err := v.since(ctx, low, agent, session)
 	if err != nil {
 		return nil, err
@@ -477,7 +489,7 @@ func (v *View) since(ctx context.Context, low int64, agent, session string) (sum
 			CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
 		}, err
 	}
-	rows, err := v.q.SumSession(ctx, session)
+	rows, err := v.q.SumSession(ctx, db.SumSessionParams{Session: session, Low: low})
 	for _, r := range rows {
 		sums.Add(Sums{
 			Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
