@@ -32,7 +32,7 @@ const (
 // of lower layers only.
 var layers = [][]string{
 	{command},
-	{"internal/api", "internal/dashboard", "internal/tail", "internal/hoststat", "internal/agentproc", "internal/push", "internal/janitor"},
+	{"internal/api", "internal/dashboard", "internal/tail", "internal/hoststat", "internal/agentproc", "internal/push", "internal/janitor", "internal/demo"},
 	{"internal/view", "internal/otlp", "internal/genai"},
 	{"internal/writer"},
 	{"internal/redact", "internal/pricing", "internal/store", "internal/cgroup"},

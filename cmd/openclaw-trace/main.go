@@ -42,86 +42,110 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // so that a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-const usage = `openclaw-trace records what an AI agent does.
+// command is what can be done. Dispatch, --help and the table in the README come from
+// commands, and from nowhere else.
+type command struct {
+	name  string
+	run   func(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error
+	forms []form
+}
 
-Usage:
-  openclaw-trace [serve]                        run the sidecar
-  openclaw-trace migrate up|down [--json]       change the database's schema by all or by one step
-  openclaw-trace migrate status|version [--json]
-  openclaw-trace push [--json]                  forward what waits, now
-  openclaw-trace quarantine list [--json]       list the events that the remote will never take
-  openclaw-trace quarantine retry|drop ID…|--all  forward them after all, or delete them
-  openclaw-trace reprice [--json]               compute the costs of stored calls anew
-  openclaw-trace redact [--json] < FILE         show what would be masked in a text, and why
-  openclaw-trace redact --rules [--json]        list the rules
-  openclaw-trace redact --stored [--json]       mask what was stored before a rule existed
-  openclaw-trace backup FILE [--json]           copy the database, also while the sidecar runs
-  openclaw-trace config check|print [--json]    say whether the settings are valid, or what they are
-  openclaw-trace demo                           run the sidecar on sample data, in a database of its own
-  openclaw-trace healthcheck [--json]           ask the running sidecar how it is
-  openclaw-trace --help | --version
+// form is a way to give a command.
+type form struct{ line, what string }
+
+// commands are all there are, in the order of their importance.
+var commands = []command{
+	{"serve", serveAlone, []form{
+		{"serve", "run the sidecar, which is also done without a command"},
+	}},
+	{"demo", runDemo, []form{
+		{"demo", "run the sidecar on sample data, in a database of its own"},
+	}},
+	{"healthcheck", healthcheck, []form{
+		{"healthcheck [--json]", "ask the running sidecar how it is; fails when events cannot be stored"},
+	}},
+	{"config", configuration, []form{
+		{"config check|print [--json]", "say whether the settings are valid, or what they come to"},
+	}},
+	{"backup", backup, []form{
+		{"backup FILE [--json]", "copy the database into a new file, also while the sidecar runs"},
+	}},
+	{"push", pushNow, []form{
+		{"push [--json]", "forward what waits, now"},
+	}},
+	{"quarantine", quarantine, []form{
+		{"quarantine list [--json]", "list the events that the remote will never take"},
+		{"quarantine retry|drop ID…|--all [--json]", "forward them after all, or delete them"},
+	}},
+	{"reprice", reprice, []form{
+		{"reprice [--json]", "compute the costs of stored calls anew"},
+	}},
+	{"redact", redactInput, []form{
+		{"redact [--json] < FILE", "show what would be masked in a text, and why"},
+		{"redact --rules [--json]", "list the rules"},
+		{"redact --stored [--json]", "mask what was stored before a rule existed"},
+	}},
+	{"migrate", migrate, []form{
+		{"migrate up|down [--json]", "change the database's schema by all steps, or back by one"},
+		{"migrate status|version [--json]", "say which steps it has"},
+	}},
+}
+
+// writeUsage lists commands, and what holds for all of them.
+func writeUsage(w io.Writer, list []command) {
+	fmt.Fprint(w, "openclaw-trace records what an AI agent does.\n\nUsage: openclaw-trace [COMMAND]\n\n")
+	for _, c := range list {
+		for _, f := range c.forms {
+			fmt.Fprintf(w, "  openclaw-trace %s\n        %s\n", f.line, f.what)
+		}
+	}
+	fmt.Fprint(w, `
+Results go to standard output, everything else to standard error.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 65 foreign or newer database,
 70 migration failed, 75 database in use, 78 wrong settings.
 
-Settings are environment variables. An empty one counts as unset.
+`)
+}
 
-`
-
-func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	command := "serve"
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	name := "serve"
 	if len(args) > 0 {
-		command, args = args[0], args[1:]
+		name, args = args[0], args[1:]
 	}
-	var err error
-	if slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) {
-		command = "help"
-	}
-	switch command {
-	case "serve":
-		if len(args) > 0 {
-			return wrongUsage(stderr, "serve takes no arguments")
-		}
-		err = serve(ctx, environ, stdout, stderr)
-	case "migrate":
-		err = migrate(ctx, args, environ, stdout, stderr)
-	case "push":
-		err = pushNow(ctx, args, environ, stdout, stderr)
-	case "quarantine":
-		err = quarantine(ctx, args, environ, stdout, stderr)
-	case "reprice":
-		err = reprice(ctx, args, environ, stdout, stderr)
-	case "redact":
-		err = redactText(ctx, args, environ, stdin, stdout, stderr)
-	case "backup":
-		err = backup(ctx, args, environ, stdout, stderr)
-	case "config":
-		err = configuration(ctx, args, environ, stdout, stderr)
-	case "demo":
-		err = runDemo(ctx, args, environ, stdout, stderr)
-	case "healthcheck":
-		err = healthcheck(ctx, args, environ, stdout, stderr)
+	switch name {
 	case "-h", "-help", "--help", "help":
-		io.WriteString(stdout, usage)
+		writeUsage(stdout, commands)
+		fmt.Fprint(stdout, "Settings are environment variables. An empty one counts as unset.\n\n")
 		config.WriteHelp(stdout)
+		return exitOK
 	case "-version", "--version", "version":
 		v, c := buildVersion()
 		fmt.Fprintf(stdout, "openclaw-trace %s (commit %s)\n", v, c)
-	default:
-		return wrongUsage(stderr, fmt.Sprintf("there is no command %q", command))
+		return exitOK
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "openclaw-trace: %v\n", err)
+	i := slices.IndexFunc(commands, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return fail(stderr, usageError(fmt.Sprintf("there is no command %q", name)))
 	}
-	return exitCode(err)
+	if slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) {
+		writeUsage(stdout, commands[i:i+1])
+		fmt.Fprintln(stdout, "openclaw-trace --help lists all commands and settings.")
+		return exitOK
+	}
+	if err := commands[i].run(ctx, args, environ, stdout, stderr); err != nil {
+		return fail(stderr, err)
+	}
+	return exitOK
 }
 
-func wrongUsage(stderr io.Writer, what string) int {
-	fmt.Fprintf(stderr, "openclaw-trace: %s; see openclaw-trace --help\n", what)
-	return exitUsage
+// fail says why the program ends, and returns its exit code.
+func fail(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "openclaw-trace: %v\n", err)
+	return exitCode(err)
 }
 
 // usageError is a command line that cannot be understood.
@@ -134,10 +158,8 @@ type configError struct{ error }
 
 func (e configError) Error() string { return "wrong settings:\n" + e.error.Error() }
 
+// exitCode returns the code for an error.
 func exitCode(err error) int {
-	if err == nil {
-		return exitOK
-	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,6 +22,10 @@ type finding struct {
 	Bytes  int    `json:"bytes"`
 	Rule   string `json:"rule"`
 	What   string `json:"what"`
+}
+
+func redactInput(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	return redactText(ctx, args, environ, os.Stdin, stdout, stderr)
 }
 
 // redactText shows what the rules find in a text, lists them, or applies them to what is

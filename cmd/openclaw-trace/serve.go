@@ -50,6 +50,14 @@ func setHeap(maxBody, container int64) (floor []byte) {
 	return make([]byte, 8<<20)
 }
 
+// serveAlone is the command without any arguments.
+func serveAlone(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		return usageError("serve takes no arguments")
+	}
+	return serve(ctx, environ, stdout, stderr)
+}
+
 // serve runs the sidecar until ctx is done. The listeners stand outside; inside, a
 // session is one open database. A session that can no longer be trusted (a replaced
 // file, damage, a failed sync) ends, and the next one is a normal start.
