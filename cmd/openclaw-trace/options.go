@@ -12,6 +12,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
+	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -21,6 +22,7 @@ type sessionOptions struct {
 	push   *push.Options // nil without a remote
 	host   hoststat.Options
 	agent  agentproc.Options
+	tail   *tail.Options // nil if no log is followed
 }
 
 func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
@@ -28,6 +30,17 @@ func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o s
 	o.agent = agentproc.Options{
 		Process: cfg.AgentProcess, PIDFile: cfg.AgentPIDFile, Interval: cfg.MetricsInterval,
 		SilentAfter: cfg.AgentSilence, MinFreeBytes: int64(cfg.MinFreeBytes), Log: log,
+	}
+	if cfg.LogPath != "" {
+		o.tail = &tail.Options{Path: cfg.LogPath, KeepEvents: cfg.LogEvents, MaxText: cfg.MaxText(), Log: log}
+		for _, own := range []*os.File{os.Stdout, os.Stderr} {
+			if info, err := own.Stat(); err == nil {
+				o.tail.Avoid = append(o.tail.Avoid, info)
+			}
+		}
+		if err := o.tail.Validate(); err != nil {
+			return o, configError{err}
+		}
 	}
 	if o.writer, err = writerOptions(cfg, log); err == nil {
 		o.push, err = pushOptions(cfg, version, log)

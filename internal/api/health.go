@@ -30,6 +30,9 @@ type health struct {
 	UnsyncedCount     int64  `json:"unsynced_count"`
 	OldestUnsyncedAge *int64 `json:"oldest_unsynced_age_ms"`
 
+	Agent    *AgentStatus    `json:"agent"`
+	AgentLog *AgentLogStatus `json:"agent_log"`
+
 	Ledger          ledger           `json:"ledger"`
 	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
 }
@@ -71,6 +74,12 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		}
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
+		}
+		if session.Agent != nil {
+			h.Agent = new(session.Agent())
+		}
+		if session.AgentLog != nil {
+			h.AgentLog = new(session.AgentLog())
 		}
 		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session)}
 		if session.Notices != nil {
