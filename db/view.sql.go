@@ -472,7 +472,7 @@ const listErrorEntries = `-- name: ListErrorEntries :many
 SELECT id, trace_id, created_at, error_type, severity, CAST(substr(message, 1, 300) AS TEXT) AS head
 FROM error_events
 WHERE created_at <= ?1 AND (created_at < ?1 OR id < ?2) AND created_at >= ?3
-    AND (CAST(@severity AS TEXT) IN ('', 'warning') OR severity = 'critical' OR severity = ?4)
+    AND (CAST(?4 AS TEXT) = '' OR CAST(?4 AS TEXT) = 'warning' OR severity = 'critical' OR severity = ?4)
     AND (CAST(?5 AS TEXT) = '' OR error_type = ?5)
     AND (CAST(?6 AS TEXT) = ''
         OR instr(trace_id, ?6) > 0 OR instr(lower(error_type), ?6) > 0 OR instr(lower(message), ?6) > 0
@@ -1824,20 +1824,24 @@ func (q *Queries) SumReadings(ctx context.Context, arg SumReadingsParams) ([]Sum
 	return items, nil
 }
 
-const sumSession = `-- name: SumSession :one
-SELECT CAST(COUNT(*) AS INTEGER) AS calls, CAST(COALESCE(SUM(status <> 'ok'), 0) AS INTEGER) AS failed,
-    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
-    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
-    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
-    CAST(COALESCE(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL), 0) AS INTEGER) AS unmetered,
-    CAST(COALESCE(SUM(cost_usd IS NULL), 0) AS INTEGER) AS unpriced
-FROM llm_traces WHERE created_at >= ?1 AND session_id = ?2 AND (CAST(?3 AS TEXT) = '' OR agent = ?3)
+const sumSession = `-- name: SumSession :many
+SELECT s.calls, s.failed, s.prompt_tokens, s.completion_tokens, s.cost_nano_usd, s.unmetered, s.unpriced
+FROM sessions AS s WHERE s.session_id = ?1
+UNION ALL
+SELECT CAST(COUNT(*) AS INTEGER), CAST(COALESCE(SUM(c.status <> 'ok'), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.prompt_tokens), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.completion_tokens), 0) AS INTEGER),
+    CAST(COALESCE(SUM(CAST(round(c.cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.prompt_tokens IS NULL AND c.completion_tokens IS NULL AND c.total_tokens IS NULL), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.cost_usd IS NULL), 0) AS INTEGER)
+FROM llm_traces AS c
+WHERE c.id > COALESCE((SELECT CAST(m.value AS INTEGER) FROM meta AS m WHERE m.key = 'summarized'), 0)
+    AND c.session_id = ?1 AND +c.created_at >= ?2
 `
 
 type SumSessionParams struct {
+	Session string
 	Low     int64
-	Session *string
-	Agent   string
 }
 
 type SumSessionRow struct {
@@ -1850,10 +1854,68 @@ type SumSessionRow struct {
 	Unpriced         int64
 }
 
-// A session since a moment, from its calls.
-func (q *Queries) SumSession(ctx context.Context, arg SumSessionParams) (SumSessionRow, error) {
-	row := q.db.QueryRowContext(ctx, sumSession, arg.Low, arg.Session, arg.Agent)
-	var i SumSessionRow
+// A session that began after the moment: its row, and the calls of the last second.
+func (q *Queries) SumSession(ctx context.Context, arg SumSessionParams) ([]SumSessionRow, error) {
+	rows, err := q.db.QueryContext(ctx, sumSession, arg.Session, arg.Low)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SumSessionRow
+	for rows.Next() {
+		var i SumSessionRow
+		if err := rows.Scan(
+			&i.Calls,
+			&i.Failed,
+			&i.PromptTokens,
+			&i.CompletionTokens,
+			&i.CostNanoUSD,
+			&i.Unmetered,
+			&i.Unpriced,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sumSessionSince = `-- name: SumSessionSince :one
+SELECT CAST(COUNT(*) AS INTEGER) AS calls, CAST(COALESCE(SUM(status <> 'ok'), 0) AS INTEGER) AS failed,
+    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
+    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
+    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
+    CAST(COALESCE(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL), 0) AS INTEGER) AS unmetered,
+    CAST(COALESCE(SUM(cost_usd IS NULL), 0) AS INTEGER) AS unpriced
+FROM llm_traces WHERE created_at >= ?1 AND session_id = ?2 AND (CAST(?3 AS TEXT) = '' OR agent = ?3)
+`
+
+type SumSessionSinceParams struct {
+	Low     int64
+	Session *string
+	Agent   string
+}
+
+type SumSessionSinceRow struct {
+	Calls            int64
+	Failed           int64
+	PromptTokens     int64
+	CompletionTokens int64
+	CostNanoUSD      int64
+	Unmetered        int64
+	Unpriced         int64
+}
+
+// One that began before it, or the part of it that is of an agent.
+func (q *Queries) SumSessionSince(ctx context.Context, arg SumSessionSinceParams) (SumSessionSinceRow, error) {
+	row := q.db.QueryRowContext(ctx, sumSessionSince, arg.Low, arg.Session, arg.Agent)
+	var i SumSessionSinceRow
 	err := row.Scan(
 		&i.Calls,
 		&i.Failed,

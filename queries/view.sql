@@ -134,7 +134,7 @@ ORDER BY created_at, id LIMIT @lim;
 SELECT id, trace_id, created_at, error_type, severity, CAST(substr(message, 1, 300) AS TEXT) AS head
 FROM error_events
 WHERE created_at <= @at AND (created_at < @at OR id < @id) AND created_at >= @low
-    AND (CAST(@severity AS TEXT) IN ('', 'warning') OR severity = 'critical' OR severity = @severity)
+    AND (CAST(@severity AS TEXT) = '' OR CAST(@severity AS TEXT) = 'warning' OR severity = 'critical' OR severity = @severity)
     AND (CAST(@name AS TEXT) = '' OR error_type = @name)
     AND (CAST(@text AS TEXT) = ''
         OR instr(trace_id, @text) > 0 OR instr(lower(error_type), @text) > 0 OR instr(lower(message), @text) > 0
@@ -291,8 +291,23 @@ GROUP BY 1, 2, 3, 4, 5;
 -- name: CountCallsUpTo :one
 SELECT COUNT(*) FROM (SELECT c.id FROM llm_traces AS c WHERE c.created_at >= @low AND c.created_at < @high LIMIT @lim) AS some;
 
--- name: SumSession :one
--- A session since a moment, from its calls.
+-- name: SumSession :many
+-- A session that began after the moment: its row, and the calls of the last second.
+SELECT s.calls, s.failed, s.prompt_tokens, s.completion_tokens, s.cost_nano_usd, s.unmetered, s.unpriced
+FROM sessions AS s WHERE s.session_id = @session
+UNION ALL
+SELECT CAST(COUNT(*) AS INTEGER), CAST(COALESCE(SUM(c.status <> 'ok'), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.prompt_tokens), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.completion_tokens), 0) AS INTEGER),
+    CAST(COALESCE(SUM(CAST(round(c.cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.prompt_tokens IS NULL AND c.completion_tokens IS NULL AND c.total_tokens IS NULL), 0) AS INTEGER),
+    CAST(COALESCE(SUM(c.cost_usd IS NULL), 0) AS INTEGER)
+FROM llm_traces AS c
+WHERE c.id > COALESCE((SELECT CAST(m.value AS INTEGER) FROM meta AS m WHERE m.key = 'summarized'), 0)
+    AND c.session_id = @session AND +c.created_at >= @low;
+
+-- name: SumSessionSince :one
+-- One that began before it, or the part of it that is of an agent.
 SELECT CAST(COUNT(*) AS INTEGER) AS calls, CAST(COALESCE(SUM(status <> 'ok'), 0) AS INTEGER) AS failed,
     CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
     CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,

@@ -171,7 +171,7 @@ func normal(s string) string {
 			} else {
 				b.WriteRune(r)
 			}
-		case digits == 3 && len(word) == 3 && (word[0] == '4' || word[0] == '5'):
+		case slices.Contains(statuses, word):
 			b.WriteString(word)
 		case digits > 0 && (word[0] >= '0' && word[0] <= '9' || len(word) >= 16 || hex && len(word) >= 8):
 			b.WriteByte('#')
@@ -181,6 +181,12 @@ func normal(s string) string {
 		i = j
 	}
 	return b.String()
+}
+
+// statuses are HTTP's that tell failures apart.
+var statuses = []string{
+	"400", "401", "402", "403", "404", "405", "408", "409", "410", "413", "415", "422", "424", "429",
+	"500", "501", "502", "503", "504", "520", "521", "522", "523", "524", "529",
 }
 
 func isWord(c byte) bool {

@@ -67,10 +67,9 @@ type System struct {
 const maxPoints = 1000
 
 // System returns the readings of f's range as at most n points. Without a Since the
-// range is the last 24 hours.
+// range is of 24 hours.
 func (v *View) System(ctx context.Context, f Filter, n int) (*System, error) {
-	f.Since = f.Since.or24h()
-	from, until := f.Range(v.now)
+	from, until := f.lastDay(v.now)
 	n = min(max(n, 1), maxPoints)
 	s := &System{From: from, Until: until, BucketMS: max((until-from+int64(n)-1)/int64(n), 1), Points: []Point{}}
 	rows, err := v.q.SumReadings(ctx, db.SumReadingsParams{Low: from, High: until, Width: s.BucketMS})
@@ -90,6 +89,7 @@ func (v *View) System(ctx context.Context, f Filter, n int) (*System, error) {
 		p.DiskUsed = stat(r.DiskN, r.DiskMin, r.DiskAvg, r.DiskMax)
 		p.DiskFree = stat(r.FreeN, r.FreeMin, r.FreeAvg, r.FreeMax)
 	}
+	f.Since = Instant{At: max(from, 1)}
 	last, err := v.Readings(ctx, f, Page{Limit: 1})
 	if len(last.Rows) > 0 {
 		s.Last = &last.Rows[0]
@@ -102,14 +102,6 @@ func stat(n int64, min, avg, max float64) *Stat {
 		return nil
 	}
 	return &Stat{min, avg, max}
-}
-
-// or24h returns i, or 24 hours ago if it is none.
-func (i Instant) or24h() Instant {
-	if i == (Instant{}) {
-		i.Ago = units[1].d
-	}
-	return i
 }
 
 // Readings lists the readings themselves, newest first. Of f it takes TimeParams.

@@ -19,8 +19,11 @@ type Tx struct {
 // Count adds n of e to the ledger, in the job's transaction.
 func (tx *Tx) Count(e Entry, n int64) { tx.w.delta.Add(e, n) }
 
-// summarize brings the tables usage and latency up to the last call stored.
+// summarize brings the tables usage, latency and sessions up to the last call stored.
 func (tx *Tx) summarize() error {
+	if tx.summarized {
+		return nil
+	}
 	tx.summarized = true
 	return tx.w.summary.write(context.Background(), tx.Queries, tx.w.last.LLMTrace)
 }
@@ -29,6 +32,7 @@ type job struct {
 	do      func(*Tx) error
 	secure  bool // overwrite on the disk what it replaces
 	rewrite bool // instead of do: make the file anew
+	then    func(error)
 
 	err  error
 	done chan struct{} // holds one token
@@ -104,6 +108,9 @@ func (j *job) run(w *Writer) error {
 			w.summary.reset()
 		}
 		w.publish()
+	}
+	if j.then != nil {
+		j.then(err)
 	}
 	j.err = err
 	j.done <- struct{}{}
