@@ -20,6 +20,7 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
@@ -81,6 +82,8 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	server := api.New(apiOptions(cfg, version, log))
+	locked, free := dashboard.Patterns()
+	server.Pages(dashboard.New(dashboardOptions(cfg, version, server, log)), locked, free)
 	last := session // whose books the end tells
 	if session != nil {
 		server.Use(&session.Session)
@@ -160,6 +163,35 @@ func apiOptions(cfg *config.Config, version string, log *slog.Logger) api.Option
 		PushEnabled: cfg.PushEndpoint != "", PushInterval: cfg.PushInterval, Log: log,
 		LoadPrices: func() (*pricing.Table, error) { return loadPrices(cfg) },
 	}
+}
+
+// dashboardOptions shows the server's database to the pages.
+func dashboardOptions(cfg *config.Config, version string, server *api.Server, log *slog.Logger) dashboard.Options {
+	o := dashboard.Options{
+		Version: version, Reasons: server.Reasons, Log: log,
+		Session: func() *dashboard.Session {
+			s := server.Session()
+			if s == nil {
+				return nil
+			}
+			shown := &dashboard.Session{Store: s.Store, Writer: s.Writer}
+			if d := s.Delivery; d != nil {
+				shown.Delivery = &dashboard.Delivery{
+					Endpoint: cfg.PushEndpoint.String(), Release: d.Release,
+					Status: func() dashboard.DeliveryStatus { return dashboard.DeliveryStatus(d.Status()) },
+					Now: func(ctx context.Context) (dashboard.DeliveryResult, error) {
+						r, err := d.Now(ctx)
+						return dashboard.DeliveryResult(r), err
+					},
+				}
+			}
+			return shown
+		},
+	}
+	if cfg.AuthToken != "" {
+		o.LogIn = server.LogIn
+	}
+	return o
 }
 
 // sessionOptions are what the parts of a session need.

@@ -123,6 +123,21 @@ var pages = []page{
 	{"POST /login", "", nil, (*request).logIn},
 }
 
+// Patterns returns at which patterns of http.ServeMux to mount a Dashboard. Those of open
+// have to be there for who has not logged in.
+func Patterns() (locked, open []string) {
+	for _, p := range pages {
+		method, path, _ := strings.Cut(p.pattern, " ")
+		switch {
+		case path == "/login" && method == http.MethodGet:
+			open = append(open, path, "/static/")
+		case method == http.MethodGet:
+			locked = append(locked, path)
+		}
+	}
+	return locked, open
+}
+
 func join(list []string, more ...string) []string {
 	return append(list[:len(list):len(list)], append(more, "refresh")...)
 }
