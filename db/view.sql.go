@@ -203,6 +203,415 @@ func (q *Queries) GetSession(ctx context.Context, sessionID string) (Session, er
 	return i, err
 }
 
+const listArrivedCalls = `-- name: ListArrivedCalls :many
+
+SELECT id, trace_id, created_at, provider, model,
+    prompt_tokens, completion_tokens, total_tokens, cost_usd, latency_ms, status, error_type,
+    session_id, agent, operation, cache_read_tokens, cache_write_tokens, reasoning_tokens, ttft_ms, cost_source,
+    CAST(COALESCE(substr(error_message, 1, 300), '') AS TEXT) AS error_head,
+    CAST(COALESCE(substr(input_text, 1, 200), '') AS TEXT) AS input_head,
+    CAST(COALESCE(substr(input_text, -800), '') AS TEXT) AS input_tail,
+    CAST(COALESCE(substr(output_text, 1, 800), '') AS TEXT) AS output_head
+FROM llm_traces
+WHERE id > ?1 AND id <= ?2
+    AND (CAST(?3 AS TEXT) = '' OR provider = ?3)
+    AND (CAST(?4 AS TEXT) = '' OR model = ?4)
+    AND (CAST(?5 AS TEXT) = '' OR status = ?5 OR (?5 = 'failed' AND status <> 'ok'))
+    AND (CAST(?6 AS TEXT) = '' OR agent = ?6)
+    AND (CAST(?7 AS TEXT) = '' OR session_id = ?7)
+    AND (CAST(?8 AS TEXT) = '' OR operation = ?8)
+    AND (CAST(?9 AS INTEGER) = 0 OR latency_ms >= ?9)
+    AND (CAST(?10 AS REAL) = 0 OR cost_usd >= ?10)
+    AND (CAST(?11 AS TEXT) = ''
+        OR instr(trace_id, ?11) > 0 OR instr(lower(provider), ?11) > 0 OR instr(lower(model), ?11) > 0
+        OR instr(lower(session_id), ?11) > 0 OR instr(lower(agent), ?11) > 0 OR instr(lower(error_type), ?11) > 0
+        OR instr(lower(error_message), ?11) > 0 OR instr(lower(input_text), ?11) > 0
+        OR instr(lower(output_text), ?11) > 0 OR instr(lower(metadata), ?11) > 0
+        OR (CAST(?12 AS TEXT) <> '' AND (instr(lower(input_text), ?12) > 0
+            OR instr(lower(output_text), ?12) > 0 OR instr(lower(metadata), ?12) > 0)))
+ORDER BY id LIMIT ?13
+`
+
+type ListArrivedCallsParams struct {
+	After      int64
+	Upto       int64
+	Provider   string
+	Model      string
+	Status     string
+	Agent      string
+	Session    string
+	Operation  string
+	MinLatency int64
+	MinCost    float64
+	Text       string
+	Quoted     string
+	Lim        int64
+}
+
+type ListArrivedCallsRow struct {
+	ID               int64
+	TraceID          string
+	CreatedAt        int64
+	Provider         string
+	Model            string
+	PromptTokens     *int64
+	CompletionTokens *int64
+	TotalTokens      *int64
+	CostUSD          *float64
+	LatencyMS        *int64
+	Status           string
+	ErrorType        *string
+	SessionID        *string
+	Agent            *string
+	Operation        *string
+	CacheReadTokens  *int64
+	CacheWriteTokens *int64
+	ReasoningTokens  *int64
+	TtftMS           *int64
+	CostSource       *string
+	ErrorHead        string
+	InputHead        string
+	InputTail        string
+	OutputHead       string
+}
+
+// What arrived between two ids, for those who watch.
+func (q *Queries) ListArrivedCalls(ctx context.Context, arg ListArrivedCallsParams) ([]ListArrivedCallsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listArrivedCalls,
+		arg.After,
+		arg.Upto,
+		arg.Provider,
+		arg.Model,
+		arg.Status,
+		arg.Agent,
+		arg.Session,
+		arg.Operation,
+		arg.MinLatency,
+		arg.MinCost,
+		arg.Text,
+		arg.Quoted,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListArrivedCallsRow
+	for rows.Next() {
+		var i ListArrivedCallsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.TraceID,
+			&i.CreatedAt,
+			&i.Provider,
+			&i.Model,
+			&i.PromptTokens,
+			&i.CompletionTokens,
+			&i.TotalTokens,
+			&i.CostUSD,
+			&i.LatencyMS,
+			&i.Status,
+			&i.ErrorType,
+			&i.SessionID,
+			&i.Agent,
+			&i.Operation,
+			&i.CacheReadTokens,
+			&i.CacheWriteTokens,
+			&i.ReasoningTokens,
+			&i.TtftMS,
+			&i.CostSource,
+			&i.ErrorHead,
+			&i.InputHead,
+			&i.InputTail,
+			&i.OutputHead,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listArrivedErrors = `-- name: ListArrivedErrors :many
+SELECT id, trace_id, created_at, error_type, severity, CAST(substr(message, 1, 300) AS TEXT) AS head
+FROM error_events
+WHERE id > ?1 AND id <= ?2
+    AND (CAST(?3 AS TEXT) = '' OR CAST(?3 AS TEXT) = 'warning' OR severity = 'critical' OR severity = ?3)
+    AND (CAST(?4 AS TEXT) = '' OR error_type = ?4)
+    AND (CAST(?5 AS TEXT) = ''
+        OR instr(trace_id, ?5) > 0 OR instr(lower(error_type), ?5) > 0 OR instr(lower(message), ?5) > 0
+        OR instr(lower(stack_trace), ?5) > 0 OR instr(lower(metadata), ?5) > 0
+        OR (CAST(?6 AS TEXT) <> '' AND instr(lower(metadata), ?6) > 0))
+ORDER BY id LIMIT ?7
+`
+
+type ListArrivedErrorsParams struct {
+	After    int64
+	Upto     int64
+	Severity string
+	Name     string
+	Text     string
+	Quoted   string
+	Lim      int64
+}
+
+type ListArrivedErrorsRow struct {
+	ID        int64
+	TraceID   string
+	CreatedAt int64
+	ErrorType string
+	Severity  string
+	Head      string
+}
+
+func (q *Queries) ListArrivedErrors(ctx context.Context, arg ListArrivedErrorsParams) ([]ListArrivedErrorsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listArrivedErrors,
+		arg.After,
+		arg.Upto,
+		arg.Severity,
+		arg.Name,
+		arg.Text,
+		arg.Quoted,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListArrivedErrorsRow
+	for rows.Next() {
+		var i ListArrivedErrorsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.TraceID,
+			&i.CreatedAt,
+			&i.ErrorType,
+			&i.Severity,
+			&i.Head,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listArrivedEvents = `-- name: ListArrivedEvents :many
+SELECT id, trace_id, created_at, name, session_id,
+    CAST(COALESCE(substr(metadata, 1, 300), '') AS TEXT) AS head
+FROM custom_events
+WHERE id > ?1 AND id <= ?2
+    AND (CAST(?3 AS TEXT) = '' OR name = ?3)
+    AND (CAST(?4 AS TEXT) = '' OR session_id = ?4)
+    AND (CAST(?5 AS TEXT) = ''
+        OR instr(trace_id, ?5) > 0 OR instr(lower(name), ?5) > 0 OR instr(lower(session_id), ?5) > 0
+        OR instr(lower(metadata), ?5) > 0
+        OR (CAST(?6 AS TEXT) <> '' AND instr(lower(metadata), ?6) > 0))
+ORDER BY id LIMIT ?7
+`
+
+type ListArrivedEventsParams struct {
+	After   int64
+	Upto    int64
+	Name    string
+	Session string
+	Text    string
+	Quoted  string
+	Lim     int64
+}
+
+type ListArrivedEventsRow struct {
+	ID        int64
+	TraceID   string
+	CreatedAt int64
+	Name      string
+	SessionID *string
+	Head      string
+}
+
+func (q *Queries) ListArrivedEvents(ctx context.Context, arg ListArrivedEventsParams) ([]ListArrivedEventsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listArrivedEvents,
+		arg.After,
+		arg.Upto,
+		arg.Name,
+		arg.Session,
+		arg.Text,
+		arg.Quoted,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListArrivedEventsRow
+	for rows.Next() {
+		var i ListArrivedEventsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.TraceID,
+			&i.CreatedAt,
+			&i.Name,
+			&i.SessionID,
+			&i.Head,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listArrivedReadings = `-- name: ListArrivedReadings :many
+SELECT id, trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,
+    disk_used_bytes, disk_total_bytes, disk_free_bytes, metadata, synced, pushed_at
+FROM system_metrics WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3
+`
+
+type ListArrivedReadingsParams struct {
+	After int64
+	Upto  int64
+	Lim   int64
+}
+
+func (q *Queries) ListArrivedReadings(ctx context.Context, arg ListArrivedReadingsParams) ([]SystemMetric, error) {
+	rows, err := q.db.QueryContext(ctx, listArrivedReadings, arg.After, arg.Upto, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SystemMetric
+	for rows.Next() {
+		var i SystemMetric
+		if err := rows.Scan(
+			&i.ID,
+			&i.TraceID,
+			&i.CreatedAt,
+			&i.CpuPct,
+			&i.MemRssBytes,
+			&i.MemAvailable,
+			&i.MemTotal,
+			&i.DiskUsedBytes,
+			&i.DiskTotalBytes,
+			&i.DiskFreeBytes,
+			&i.Metadata,
+			&i.Synced,
+			&i.PushedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listArrivedSpans = `-- name: ListArrivedSpans :many
+SELECT id, trace_id, created_at, name, session_id, agent, duration_ms, status,
+    CAST(COALESCE(substr(error_message, 1, 300), '') AS TEXT) AS head
+FROM spans
+WHERE id > ?1 AND id <= ?2
+    AND (CAST(?3 AS TEXT) = '' OR (status <> 'ok' AND ?3 <> 'critical'))
+    AND (CAST(?4 AS TEXT) = '' OR name = ?4)
+    AND (CAST(?5 AS TEXT) = '' OR session_id = ?5)
+    AND (CAST(?6 AS TEXT) = '' OR agent = ?6)
+    AND (CAST(?7 AS TEXT) = ''
+        OR instr(trace_id, ?7) > 0 OR instr(lower(name), ?7) > 0 OR instr(lower(session_id), ?7) > 0
+        OR instr(lower(agent), ?7) > 0 OR instr(otel_trace_id, ?7) > 0
+        OR instr(lower(error_message), ?7) > 0 OR instr(lower(metadata), ?7) > 0
+        OR (CAST(?8 AS TEXT) <> '' AND instr(lower(metadata), ?8) > 0))
+ORDER BY id LIMIT ?9
+`
+
+type ListArrivedSpansParams struct {
+	After    int64
+	Upto     int64
+	Severity string
+	Name     string
+	Session  string
+	Agent    string
+	Text     string
+	Quoted   string
+	Lim      int64
+}
+
+type ListArrivedSpansRow struct {
+	ID         int64
+	TraceID    string
+	CreatedAt  int64
+	Name       string
+	SessionID  *string
+	Agent      *string
+	DurationMS *int64
+	Status     string
+	Head       string
+}
+
+func (q *Queries) ListArrivedSpans(ctx context.Context, arg ListArrivedSpansParams) ([]ListArrivedSpansRow, error) {
+	rows, err := q.db.QueryContext(ctx, listArrivedSpans,
+		arg.After,
+		arg.Upto,
+		arg.Severity,
+		arg.Name,
+		arg.Session,
+		arg.Agent,
+		arg.Text,
+		arg.Quoted,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListArrivedSpansRow
+	for rows.Next() {
+		var i ListArrivedSpansRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.TraceID,
+			&i.CreatedAt,
+			&i.Name,
+			&i.SessionID,
+			&i.Agent,
+			&i.DurationMS,
+			&i.Status,
+			&i.Head,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listCalls = `-- name: ListCalls :many
 
 SELECT id, trace_id, created_at, provider, model,

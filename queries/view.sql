@@ -405,3 +405,78 @@ FROM push_log WHERE id < @id ORDER BY id DESC LIMIT @lim;
 
 -- name: ListQuarantined :many
 SELECT id, kind, event_id, created_at, reason FROM quarantine WHERE id < @id ORDER BY id DESC LIMIT @lim;
+
+-- What arrived between two ids, for those who watch.
+
+-- name: ListArrivedCalls :many
+SELECT id, trace_id, created_at, provider, model,
+    prompt_tokens, completion_tokens, total_tokens, cost_usd, latency_ms, status, error_type,
+    session_id, agent, operation, cache_read_tokens, cache_write_tokens, reasoning_tokens, ttft_ms, cost_source,
+    CAST(COALESCE(substr(error_message, 1, 300), '') AS TEXT) AS error_head,
+    CAST(COALESCE(substr(input_text, 1, 200), '') AS TEXT) AS input_head,
+    CAST(COALESCE(substr(input_text, -800), '') AS TEXT) AS input_tail,
+    CAST(COALESCE(substr(output_text, 1, 800), '') AS TEXT) AS output_head
+FROM llm_traces
+WHERE id > @after AND id <= @upto
+    AND (CAST(@provider AS TEXT) = '' OR provider = @provider)
+    AND (CAST(@model AS TEXT) = '' OR model = @model)
+    AND (CAST(@status AS TEXT) = '' OR status = @status OR (@status = 'failed' AND status <> 'ok'))
+    AND (CAST(@agent AS TEXT) = '' OR agent = @agent)
+    AND (CAST(@session AS TEXT) = '' OR session_id = @session)
+    AND (CAST(@operation AS TEXT) = '' OR operation = @operation)
+    AND (CAST(@min_latency AS INTEGER) = 0 OR latency_ms >= @min_latency)
+    AND (CAST(@min_cost AS REAL) = 0 OR cost_usd >= @min_cost)
+    AND (CAST(@text AS TEXT) = ''
+        OR instr(trace_id, @text) > 0 OR instr(lower(provider), @text) > 0 OR instr(lower(model), @text) > 0
+        OR instr(lower(session_id), @text) > 0 OR instr(lower(agent), @text) > 0 OR instr(lower(error_type), @text) > 0
+        OR instr(lower(error_message), @text) > 0 OR instr(lower(input_text), @text) > 0
+        OR instr(lower(output_text), @text) > 0 OR instr(lower(metadata), @text) > 0
+        OR (CAST(@quoted AS TEXT) <> '' AND (instr(lower(input_text), @quoted) > 0
+            OR instr(lower(output_text), @quoted) > 0 OR instr(lower(metadata), @quoted) > 0)))
+ORDER BY id LIMIT @lim;
+
+-- name: ListArrivedErrors :many
+SELECT id, trace_id, created_at, error_type, severity, CAST(substr(message, 1, 300) AS TEXT) AS head
+FROM error_events
+WHERE id > @after AND id <= @upto
+    AND (CAST(@severity AS TEXT) = '' OR CAST(@severity AS TEXT) = 'warning' OR severity = 'critical' OR severity = @severity)
+    AND (CAST(@name AS TEXT) = '' OR error_type = @name)
+    AND (CAST(@text AS TEXT) = ''
+        OR instr(trace_id, @text) > 0 OR instr(lower(error_type), @text) > 0 OR instr(lower(message), @text) > 0
+        OR instr(lower(stack_trace), @text) > 0 OR instr(lower(metadata), @text) > 0
+        OR (CAST(@quoted AS TEXT) <> '' AND instr(lower(metadata), @quoted) > 0))
+ORDER BY id LIMIT @lim;
+
+-- name: ListArrivedEvents :many
+SELECT id, trace_id, created_at, name, session_id,
+    CAST(COALESCE(substr(metadata, 1, 300), '') AS TEXT) AS head
+FROM custom_events
+WHERE id > @after AND id <= @upto
+    AND (CAST(@name AS TEXT) = '' OR name = @name)
+    AND (CAST(@session AS TEXT) = '' OR session_id = @session)
+    AND (CAST(@text AS TEXT) = ''
+        OR instr(trace_id, @text) > 0 OR instr(lower(name), @text) > 0 OR instr(lower(session_id), @text) > 0
+        OR instr(lower(metadata), @text) > 0
+        OR (CAST(@quoted AS TEXT) <> '' AND instr(lower(metadata), @quoted) > 0))
+ORDER BY id LIMIT @lim;
+
+-- name: ListArrivedSpans :many
+SELECT id, trace_id, created_at, name, session_id, agent, duration_ms, status,
+    CAST(COALESCE(substr(error_message, 1, 300), '') AS TEXT) AS head
+FROM spans
+WHERE id > @after AND id <= @upto
+    AND (CAST(@severity AS TEXT) = '' OR (status <> 'ok' AND @severity <> 'critical'))
+    AND (CAST(@name AS TEXT) = '' OR name = @name)
+    AND (CAST(@session AS TEXT) = '' OR session_id = @session)
+    AND (CAST(@agent AS TEXT) = '' OR agent = @agent)
+    AND (CAST(@text AS TEXT) = ''
+        OR instr(trace_id, @text) > 0 OR instr(lower(name), @text) > 0 OR instr(lower(session_id), @text) > 0
+        OR instr(lower(agent), @text) > 0 OR instr(otel_trace_id, @text) > 0
+        OR instr(lower(error_message), @text) > 0 OR instr(lower(metadata), @text) > 0
+        OR (CAST(@quoted AS TEXT) <> '' AND instr(lower(metadata), @quoted) > 0))
+ORDER BY id LIMIT @lim;
+
+-- name: ListArrivedReadings :many
+SELECT id, trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,
+    disk_used_bytes, disk_total_bytes, disk_free_bytes, metadata, synced, pushed_at
+FROM system_metrics WHERE id > @after AND id <= @upto ORDER BY id LIMIT @lim;

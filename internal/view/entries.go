@@ -164,11 +164,8 @@ func (v *View) entries(kind string, f Filter) (src source[Entry], ok bool) {
 				At: c.At, ID: c.ID, Low: low, Lim: int64(n), Severity: f.Severity, Name: f.Name, Text: lower, Quoted: quoted,
 			})
 			list := make([]Entry, len(rows))
-			for i, r := range rows {
-				list[i] = Entry{
-					Kind: KindError, ID: r.ID, TraceID: r.TraceID, CreatedAt: r.CreatedAt, Name: r.ErrorType,
-					Severity: r.Severity, Message: known(r.Head), Fingerprint: fingerprint(KindError, r.ErrorType, r.Head),
-				}
+			for i := range rows {
+				list[i] = errorEntry(rows[i])
 			}
 			return list, err
 		}
@@ -184,11 +181,8 @@ func (v *View) entries(kind string, f Filter) (src source[Entry], ok bool) {
 				At: c.At, ID: c.ID, Low: low, Lim: int64(n), Name: f.Name, Session: f.Session, Text: lower, Quoted: quoted,
 			})
 			list := make([]Entry, len(rows))
-			for i, r := range rows {
-				list[i] = Entry{
-					Kind: KindEvent, ID: r.ID, TraceID: r.TraceID, CreatedAt: r.CreatedAt, Name: r.Name,
-					Message: known(r.Head), Session: r.SessionID,
-				}
+			for i := range rows {
+				list[i] = eventEntry(rows[i])
 			}
 			return list, err
 		}
@@ -205,14 +199,8 @@ func (v *View) entries(kind string, f Filter) (src source[Entry], ok bool) {
 				Severity: f.Severity, Name: f.Name, Session: f.Session, Agent: f.Agent, Text: lower, Quoted: quoted,
 			})
 			list := make([]Entry, len(rows))
-			for i, r := range rows {
-				list[i] = Entry{
-					Kind: KindSpan, ID: r.ID, TraceID: r.TraceID, CreatedAt: r.CreatedAt, Name: r.Name,
-					Message: known(r.Head), Session: r.SessionID, Agent: r.Agent, DurationMS: r.DurationMS,
-				}
-				if r.Status != "ok" {
-					list[i].Severity = "error"
-				}
+			for i := range rows {
+				list[i] = spanEntry(rows[i])
 			}
 			return list, err
 		}
@@ -221,6 +209,31 @@ func (v *View) entries(kind string, f Filter) (src source[Entry], ok bool) {
 		src = src.only(func(e *Entry) bool { return e.Fingerprint == f.Fingerprint })
 	}
 	return src, true
+}
+
+func errorEntry(r db.ListErrorEntriesRow) Entry {
+	return Entry{
+		Kind: KindError, ID: r.ID, TraceID: r.TraceID, CreatedAt: r.CreatedAt, Name: r.ErrorType,
+		Severity: r.Severity, Message: known(r.Head), Fingerprint: fingerprint(KindError, r.ErrorType, r.Head),
+	}
+}
+
+func eventEntry(r db.ListEventEntriesRow) Entry {
+	return Entry{
+		Kind: KindEvent, ID: r.ID, TraceID: r.TraceID, CreatedAt: r.CreatedAt, Name: r.Name,
+		Message: known(r.Head), Session: r.SessionID,
+	}
+}
+
+func spanEntry(r db.ListSpanEntriesRow) Entry {
+	e := Entry{
+		Kind: KindSpan, ID: r.ID, TraceID: r.TraceID, CreatedAt: r.CreatedAt, Name: r.Name,
+		Message: known(r.Head), Session: r.SessionID, Agent: r.Agent, DurationMS: r.DurationMS,
+	}
+	if r.Status != "ok" {
+		e.Severity = "error"
+	}
+	return e
 }
 
 // only returns the rows of src that are wanted, for what SQL cannot tell.

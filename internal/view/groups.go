@@ -31,10 +31,11 @@ type ErrorGroup struct {
 
 // ErrorGroups are the groups of a time range, the largest first.
 type ErrorGroups struct {
-	From, Until int64
-	Groups      []ErrorGroup
-	Others      int64  // errors in groups beyond the first 200
-	SearchedTo  *int64 // set when the time was up: older ones are not counted
+	From       int64        `json:"from"`
+	Until      int64        `json:"until"`
+	Groups     []ErrorGroup `json:"groups"`
+	Others     int64        `json:"others"`      // errors in groups beyond the first 200
+	SearchedTo *int64       `json:"searched_to"` // set when the time was up: older ones are not counted
 }
 
 const (

@@ -14,12 +14,12 @@ import (
 
 // Session is a session as a whole, and the part of it in a time range.
 type Session struct {
-	ID      string
-	Agent   *string
-	FirstAt int64 // of the whole session
-	LastAt  int64
-	Sums    Sums  // of the whole session; calls that were deleted since are in it
-	InRange *Sums // nil if the range was not looked at
+	ID      string  `json:"session_id"`
+	Agent   *string `json:"agent"`    // of its last call that has one
+	FirstAt int64   `json:"first_at"` // of the whole session
+	LastAt  int64   `json:"last_at"`
+	Sums    Sums    `json:"sums"`     // of the whole session; calls that were deleted since are in it
+	InRange *Sums   `json:"in_range"` // nil if the range was not looked at
 }
 
 func session(r *db.Session) Session {

@@ -15,38 +15,46 @@ import (
 
 // Named are the sums of the calls of one name.
 type Named struct {
-	Provider string // "" where calls are not told apart by it
-	Name     string // model, provider, agent or status; "" is none
-	Sums     Sums
+	Provider string `json:"provider,omitempty"` // "" where calls are not told apart by it
+	Name     string `json:"name"`               // model, provider, agent or status; "" is none
+	Sums     Sums   `json:"sums"`
 }
 
 // Bucket is a part of the time range, [From, Until) in Unix ms.
 type Bucket struct {
-	From, Until int64
-	Sums        Sums
-	Models      []Sums       // of each of Stats.Models
-	Latency     *Percentiles // nil if unknown
+	From    int64        `json:"from"`
+	Until   int64        `json:"until"`
+	Sums    Sums         `json:"sums"`
+	Models  []Sums       `json:"models"`  // of each of Stats.Models
+	Latency *Percentiles `json:"latency"` // nil if unknown
 }
 
 // Percentiles of the latency, in ms. From summaries they are known to a tenth.
 type Percentiles struct {
-	N             int64 // calls that have a latency
-	P50, P95, P99 int64
+	N   int64 `json:"calls"` // that have a latency
+	P50 int64 `json:"p50_ms"`
+	P95 int64 `json:"p95_ms"`
+	P99 int64 `json:"p99_ms"`
 }
 
 // Stats are the statistics of a time range.
 type Stats struct {
-	From, Until int64 // the range, exactly
-	BucketMS    int64 // of a whole bucket
-	Total       Sums
-	Latency     *Percentiles // nil if unknown
+	From     int64        `json:"from"` // the range, exactly
+	Until    int64        `json:"until"`
+	BucketMS int64        `json:"bucket_ms"` // of a whole bucket
+	Total    Sums         `json:"total"`
+	Latency  *Percentiles `json:"latency"` // nil if unknown
 	// LatencyNote says why Latency is unknown, or that it is of more than the range.
-	LatencyNote string
+	LatencyNote string `json:"latency_note,omitempty"`
 
-	Series []Bucket // without gaps, oldest first
-	Models []Named  // the models of each Bucket: those that cost most, then the others as one named "…"
+	Series []Bucket `json:"series"` // without gaps, oldest first
+	Models []Named  `json:"models"` // the models of each Bucket: those that cost most, then Others
 
-	ByModel, ByProvider, ByAgent, ByStatus []Named // what cost most first
+	// What cost most first, at most a hundred and then Others.
+	ByModel    []Named `json:"by_model"`
+	ByProvider []Named `json:"by_provider"`
+	ByAgent    []Named `json:"by_agent"`
+	ByStatus   []Named `json:"by_status"`
 }
 
 const (
@@ -83,7 +91,7 @@ func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 		}
 		from = min(max(from, first), until)
 	}
-	s := &Stats{From: from, Until: until}
+	s := &Stats{From: from, Until: until, Series: []Bucket{}}
 	short := false
 	if until-from <= shortRange {
 		n, err := v.q.CountCallsUpTo(ctx, db.CountCallsUpToParams{Low: from, High: until, Lim: fewCalls + 1})

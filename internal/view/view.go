@@ -34,7 +34,10 @@ type View struct {
 }
 
 // New returns a View that reads through q, which must not be able to write.
-func New(q *db.Queries) *View { return &View{q: q, now: time.Now()} }
+func New(q *db.Queries) *View { return At(q, time.Now()) }
+
+// At is New as of another moment, for an answer that takes several views.
+func At(q *db.Queries, now time.Time) *View { return &View{q: q, now: now} }
 
 // Now returns the moment that relative times are counted from.
 func (v *View) Now() time.Time { return v.now }
