@@ -49,11 +49,11 @@ func (r *request) call() (*answer, error) {
 	}
 	body := g.Group{
 		h.Nav(h.Class("crumbs"), h.Aria("label", "Calls beside this one"),
-			h.A(h.Href(link("/calls", r.filter)), g.Text("Calls")),
+			h.Span(h.A(h.Href(link("/calls", r.filter)), g.Text("Calls")), h.Span(h.Class("dim"), g.Text(" of "+r.rangeText()+" "+r.zoneName()), of(r.filter))),
 			h.Span(h.Class("step"),
-				step(newer, "Newer", "prev", r.filter), step(older, "Older", "next", r.filter))),
+				step(newer, "← Newer", "prev", r.filter), step(older, "Older →", "next", r.filter))),
 		h.Div(h.Class("heading"), h.H1(named(c.Model, 60), g.Text(" "), state(&c.CallRow)),
-			h.Span(h.Class("dim"), r.moment(c.CreatedAt), g.Text(", "), r.ago(c.CreatedAt)), r.range_()),
+			h.Span(h.Class("dim"), r.moment(c.CreatedAt), g.Text(" "+r.zoneName()+", "), r.ago(c.CreatedAt))),
 		h.Div(h.Class("call-page"),
 			h.Div(h.Class("talk"),
 				r.callError(c, t),
@@ -61,9 +61,17 @@ func (r *request) call() (*answer, error) {
 				r.said("Input", c.InputText, "user", "input", "openclaw_trace.input_bytes", meta, t, true),
 				r.said("Output", c.OutputText, "assistant", "output", "openclaw_trace.output_bytes", meta, t, false),
 			),
-			h.Aside(h.Aria("label", "Facts"), r.facts(c), r.hostThen(c, host), metadata(meta, c), r.raw(c))),
+			h.Aside(h.Aria("label", "Facts"), r.facts(c), r.hostThen(c, host), metadata(meta, "Metadata", false), r.raw(c))),
 	}
 	return &answer{title: shorten(visible(c.Model), 40) + " " + r.time(c.CreatedAt).Format("15:04:05"), body: body}, nil
+}
+
+// of says which calls a filter leaves.
+func of(f view.Filter) g.Node {
+	if !f.Narrow() {
+		return nil
+	}
+	return g.Group{g.Text(", "), h.Code(say(f.Line()))}
 }
 
 func value[T any](p *T) (zero T) {
@@ -233,6 +241,8 @@ func ofTokens(n, of *int64) g.Node {
 // costSource says where a cost comes from.
 func costSource(c *view.Call) g.Node {
 	switch {
+	case c.CostUSD == nil && c.PromptTokens == nil && c.CompletionTokens == nil:
+		return g.Text("nobody: neither a cost nor tokens were reported")
 	case c.CostUSD == nil:
 		return g.Text("nobody: none was reported, and no price is known for this model")
 	case c.CostSource == nil:
@@ -295,11 +305,7 @@ func members(object *string) map[string]json.RawMessage {
 }
 
 // metadata lists what was sent besides. Keys are text like the rest.
-func metadata(m map[string]json.RawMessage, c *view.Call) g.Node {
-	return metadataOf(m, "Metadata")
-}
-
-func metadataOf(m map[string]json.RawMessage, title string) g.Node {
+func metadata(m map[string]json.RawMessage, title string, open bool) g.Node {
 	if len(m) == 0 {
 		return nil
 	}
@@ -326,7 +332,7 @@ func metadataOf(m map[string]json.RawMessage, title string) g.Node {
 	if left := len(keys) - most; left > 0 {
 		rows = append(rows, h.Div(h.Dt(g.Text("…")), h.Dd(g.Text(plural(int64(left), "more", "more")))))
 	}
-	return h.Details(h.Class("card meta"), h.Summary(h.H2(g.Text(title)), h.Span(h.Class("dim"), g.Text(" "+plural(int64(len(keys)), "member", "members")))),
+	return h.Details(h.Class("card meta"), g.If(open, g.Attr("open")), h.Summary(h.H2(g.Text(title)), h.Span(h.Class("dim"), g.Text(" "+plural(int64(len(keys)), "member", "members")))),
 		h.Dl(h.Class("facts long"), g.Group(rows)))
 }
 

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -164,16 +165,15 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) g
 		if c.Status != "ok" {
 			class = "call failed"
 		}
-		session := none()
+		under := g.Node(named(c.Provider, 30))
 		if c.Session != nil {
-			session = h.A(h.Href(link(sessionPath(*c.Session), r.times())), named(*c.Session, 24))
+			under = h.A(h.Class("quietly"), h.Href(link(sessionPath(*c.Session), r.times())), middle(*c.Session, 26))
 		}
 		f := r.times()
 		f.Model, f.Provider = c.Model, c.Provider
 		trs = append(trs, h.Tr(h.Class(class),
 			h.Td(h.Class("when"), h.A(h.Class("row"), h.Href(link(callPath(c.TraceID), from)), r.clock(c.CreatedAt))),
-			h.Td(h.Class("model"), h.A(h.Class("quietly"), h.Href(link("/calls", f)), named(c.Model, 28)), g.If(!brief, h.Span(h.Class("dim"), say(" "+shorten(c.Provider, 16))))),
-			h.Td(h.Class("in"), session),
+			h.Td(h.Class("model"), h.A(h.Class("quietly"), h.Href(link("/calls", f)), h.Title(visible(c.Provider)), named(c.Model, 28)), h.Span(h.Class("reply"), under)),
 			h.Td(h.Class("text"), callText(c)),
 			h.Td(h.Class("n tokens"), orUnknown(c.PromptTokens, count)),
 			h.Td(h.Class("n tokens"), orUnknown(c.CompletionTokens, count)),
@@ -182,9 +182,9 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) g
 			h.Td(h.Class("n cost"), cost(c.CostUSD)),
 			h.Td(h.Class("state"), state(c))))
 	}
-	columns := []string{"Time", "Model", "Session", "Said", "#Input", "#Output", "#Cache read", "#Latency", "#Cost", "Status"}
+	columns := []string{"Time", "Model, session", "Said", "#Input", "#Output", "#Cache read", "#Latency", "#Cost", "Status"}
 	if brief {
-		columns = slices.Delete(columns, 6, 7)
+		columns = slices.Delete(columns, 5, 6)
 	}
 	return table("Calls, newest first", columns, trs)
 }
@@ -217,12 +217,26 @@ func callText(c *view.CallRow) g.Node {
 	case c.Status != "ok" && c.ErrorMessage != nil && *c.ErrorMessage != "":
 		nodes = append(nodes, h.Span(h.Class("reply bad"), say(shorten(*c.ErrorMessage, 160))))
 	case c.OutputPreview != nil:
-		nodes = append(nodes, h.Span(h.Class("reply"), say(*c.OutputPreview)))
+		nodes = append(nodes, h.Span(h.Class("reply"), saidOrCalled(*c.OutputPreview)))
 	}
 	if len(nodes) == 0 {
 		return h.Span(h.Class("unknown"), h.Title("the emitter sent no content, or it was not kept"), g.Text("no content"))
 	}
 	return g.Group(nodes)
+}
+
+// aCall finds the name of a tool in a preview that is the beginning of JSON, because
+// there is no text in it.
+var aCall = regexp.MustCompile(`"name":\s*"([^"\\]{1,80})"`)
+
+func saidOrCalled(preview string) g.Node {
+	if strings.HasPrefix(preview, "[{") && strings.Contains(preview, `"tool_call"`) {
+		if m := aCall.FindStringSubmatch(preview); m != nil {
+			return g.Group{g.Text("calls "), say(m[1])}
+		}
+		return g.Text("calls a tool")
+	}
+	return say(preview)
 }
 
 // state is whether a call went well, and if not, why.

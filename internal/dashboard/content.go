@@ -244,6 +244,16 @@ func shorten(s string, n int) string {
 	return s
 }
 
+// middle is a stored id, of which the middle is left out: its end tells it from others.
+func middle(s string, n int) g.Node {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return say(s)
+	}
+	head := n / 3
+	return h.Span(h.Title(visible(s)), say(string(runes[:head])+"…"+string(runes[len(runes)-(n-head-1):])))
+}
+
 // named is a stored name, shortened, with the whole of it as its title.
 func named(s string, n int) g.Node {
 	if short := shorten(s, n); short != s {

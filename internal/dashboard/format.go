@@ -175,7 +175,7 @@ func orUnknown(n *int64, format func(int64) string) g.Node {
 	return g.Text(format(*n))
 }
 
-const noPrice = "nobody reported a cost and no price is known for this model"
+const noPrice = "no cost was reported, and none can be computed: without tokens, or without a price for the model"
 
 // cost writes the cost of a call.
 func cost(usd *float64) g.Node {
@@ -195,7 +195,7 @@ func sumCost(s view.Sums) g.Node {
 		return g.Text(dollars(*usd))
 	}
 	return g.Group{g.Text(dollars(*usd)), g.Text(" "),
-		h.Span(h.Class("unknown"), h.Title(plural(s.Unpriced, "call has", "calls have")+" no known cost, which is not in this sum"), g.Text("+ "+count(s.Unpriced)+" unpriced"))}
+		h.Span(h.Class("unknown under"), h.Title(plural(s.Unpriced, "call has", "calls have")+" no known cost, which is not in this sum"), g.Text("+ "+count(s.Unpriced)+" unpriced"))}
 }
 
 func sumTokens(s view.Sums) g.Node {

@@ -268,7 +268,7 @@ func life(now time.Time, days, callsADay int) []*writer.Batch {
 			c.OutputText = ptr(jsonOf([]obj{answer}))
 			if rnd.IntN(28) == 0 || at.After(now.Add(-40*time.Minute)) && rnd.IntN(4) == 0 {
 				x := failures[pick(len(failures), func(i int) int { return []int{8, 5, 2, 1}[i] })]
-				c.Status, c.ErrorType, c.ErrorMessage, c.OutputText = x.status, ptr(x.kind), ptr(fmt.Sprintf(x.message, hexes(5))), nil
+				c.Status, c.ErrorType, c.ErrorMessage, c.OutputText = x.status, ptr(x.kind), ptr(fmt.Sprintf(x.message, map[string]string{"timeout": "2", "context_length_exceeded": "4831"}[x.kind]+map[bool]string{true: hexes(20)}[strings.HasSuffix(x.kind, "_error")])), nil
 				c.PromptTokens, c.CompletionTokens, c.CacheReadTokens, c.CacheWriteTokens, c.ReasoningTokens, c.TtftMS = nil, nil, nil, nil, nil, nil
 				turnStatus, last = "error", true
 			}

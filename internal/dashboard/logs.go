@@ -98,7 +98,7 @@ func (r *request) groupTable(groups *view.ErrorGroups) g.Node {
 			h.Td(h.Class("n big"), h.A(h.Class("row"), h.Href(link("/errors", f)), g.Text(count(e.Count)))),
 			h.Td(h.Class("text"), severity(e.Severity), g.Text(" "), h.Strong(named(e.Name, 48)), g.Text(" "), h.Span(h.Class("dim"), g.Text(kindNames[e.Kind])),
 				h.Span(h.Class("reply"), sayOr(e.Message))),
-			h.Td(h.Class("spark"), chart.SparkBars(e.Series)),
+			h.Td(h.Class("course"), chart.SparkBars(e.Series)),
 			h.Td(h.Class("models"), g.Group(models)),
 			h.Td(r.ago(e.FirstAt)),
 			h.Td(last)))
@@ -274,7 +274,7 @@ func (r *request) detail(e *view.EntryDetail) g.Node {
 	}
 	return h.Section(h.Class("card shown"), h.ID("shown"),
 		h.H2(severity(e.Severity), g.Text(" "), named(e.Name, 100), g.Text(" "), h.A(h.Class("clear"), h.Href(link(r.URL.Path, r.filter)), g.Text("Close"))),
-		h.Div(h.Class("call-page"), h.Div(h.Class("talk"), g.Group(texts)), h.Aside(h.Aria("label", "Facts"), list(pairs...), metadataOf(members(e.Metadata), "Metadata"),
+		h.Div(h.Class("call-page"), h.Div(h.Class("talk"), g.Group(texts)), h.Aside(h.Aria("label", "Facts"), list(pairs...), metadata(members(e.Metadata), "Metadata", true),
 			h.P(h.A(h.Href(link("/calls", around(r.times(), e.CreatedAt, 2*time.Minute))), g.Text("Calls near it")), g.Text(", "),
 				h.A(h.Href(link("/system", around(r.times(), e.CreatedAt, 30*time.Minute))), g.Text("the host"))))))
 }

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"math"
+	"strings"
 	"time"
 
 	g "maragu.dev/gomponents"
@@ -117,7 +118,7 @@ func (r *request) tiles(s, before *view.Stats, host *view.System) []g.Node {
 	case t.Calls == 0:
 		costSub = g.Text("no calls")
 	case t.Unpriced == t.Calls:
-		costSub = g.Text("no price known")
+		costSub = g.Text("none is known")
 	case t.Unpriced > 0:
 		costSub = h.Span(h.Class("warn"), g.Text(count(t.Unpriced)+" unpriced, not in it"))
 	}
@@ -172,7 +173,7 @@ func compare(now, before float64) string {
 	case now == before:
 		return "as before"
 	case now >= 10*before:
-		return digits(now/before) + " × the time before"
+		return digits(now/before) + " × before"
 	}
 	change := (now - before) / before * 100
 	if math.Abs(change) < 0.5 {
@@ -182,7 +183,7 @@ func compare(now, before float64) string {
 	if change < 0 {
 		sign, change = "−", -change
 	}
-	return sign + digits(math.Round(change)) + "% on the time before"
+	return sign + digits(math.Round(change)) + "% on before"
 }
 
 func (r *request) memoryTile(host *view.System) g.Node {
@@ -279,7 +280,7 @@ func (r *request) costChart(s *view.Stats) g.Node {
 		t.Series = append(t.Series, chart.Series{Name: label, Values: values, Class: class})
 	}
 	if n := s.Total.Unpriced; n > 0 {
-		t.Note = plural(n, "call has", "calls have") + " no known price and are not in these bars."
+		t.Note = plural(n, "call has", "calls have") + " no known cost and are not in these bars."
 	}
 	return chart.Bars(t)
 }
@@ -313,7 +314,7 @@ func (r *request) latencyChart(s *view.Stats) g.Node {
 	return chart.Lines(chart.Time{
 		ID: "latency-chart", Title: "Latency, " + perBucket(s.BucketMS), Starts: starts(s), Until: s.Until, Zone: r.zone, Unit: chart.Milliseconds(axisDuration),
 		Series: []chart.Series{{Name: "p50", Values: p50}, {Name: "p95", Values: p95}, {Name: "p99", Values: p99}},
-		Note:   s.LatencyNote,
+		Note:   sentence(s.LatencyNote),
 		Link: func(b int) string {
 			return link("/calls", between(r.times(), s.Series[b].From, s.Series[b].Until))
 		},
@@ -406,4 +407,12 @@ func table(label string, columns []string, rows []g.Node) g.Node {
 		head = append(head, h.Th(append(attrs, g.Text(c))...))
 	}
 	return h.Div(h.Class("scroll"), h.Table(h.Class("list"), h.Aria("label", label), h.THead(h.Tr(head...)), h.TBody(rows...)))
+}
+
+// sentence makes one of a note.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
 }

@@ -44,11 +44,15 @@ func (r *request) system() (*answer, error) {
 	if empty {
 		return &answer{title: "System", body: g.Group{r.heading("System"), r.noReadings(extent)}}, nil
 	}
+	var more g.Node
+	if s.Last != nil {
+		more = metadata(members(s.Last.Metadata), "What else it says", true)
+	}
 	return &answer{title: "System", body: g.Group{
 		r.heading("System", r.measured(s.Last)),
 		h.Div(h.Class("charts"), h.ID("charts"), h.Data("live", ""), g.Group(r.systemCharts(s, stats))),
 		h.Div(h.Class("columns"), section("", "The last reading", r.lastReading(s.Last)),
-			g.If(s.Last != nil, metadataOf(members(s.Last.Metadata), "What else it says"))),
+			more),
 		r.downloads("/system"),
 	}}, nil
 }
@@ -130,7 +134,7 @@ func (r *request) systemCharts(s *view.System, stats *view.Stats) []g.Node {
 	var list []g.Node
 	if get := func(p view.Point) *view.Stat { return p.CPUPct }; has(get) {
 		c := base
-		c.ID, c.Title, c.Unit, c.Area, c.Max = "cpu", "CPU, of what it may use", chart.Values(percentage), true, 100
+		c.ID, c.Title, c.Unit, c.Area, c.Max = "cpu", "CPU", chart.Values(percentage), true, 100
 		c.Series = []chart.Series{series("CPU", 1, get)}
 		list = append(list, section("", "", chart.Lines(c)))
 	}

@@ -233,15 +233,18 @@ func (t *Time) figure(kind string, top float64, ticks []float64, shapes []g.Node
 const axisWidth = 60
 
 func (t *Time) legend() g.Node {
-	if len(t.Series) < 2 && len(t.Marks) == 0 {
-		return nil
-	}
 	var items []g.Node
 	for i, s := range t.Series {
+		if len(t.Series) == 1 {
+			break // the title says it
+		}
 		items = append(items, h.Li(key("s"+strconv.Itoa(s.class(i))), g.Text(s.Name)))
 	}
 	if len(t.Marks) > 0 {
 		items = append(items, h.Li(key("mark"), g.Text("failed calls")))
+	}
+	if len(items) == 0 {
+		return nil
 	}
 	return h.Ul(h.Class("legend"), g.Group(items))
 }
