@@ -80,7 +80,7 @@ func (r *request) callChart(s *view.Stats) g.Node {
 		ok[i], failed[i] = float64(b.Sums.Calls-b.Sums.Failed), float64(b.Sums.Failed)
 	}
 	return chart.Bars(chart.Time{
-		ID: "calls-chart", Title: plural(s.Total.Calls, "call", "calls") + ", " + perBucket(s.BucketMS), Starts: starts(s), Until: s.Until, Zone: r.zone,
+		ID: "calls-chart", Height: 90, Title: plural(s.Total.Calls, "call", "calls") + ", " + perBucket(s.BucketMS), Starts: starts(s), Until: s.Until, Zone: r.zone,
 		Unit:   chart.Counts(func(v float64) string { return short(int64(v)) }),
 		Series: []chart.Series{{Name: "answered", Values: ok, Class: 1}, {Name: "failed", Values: failed, Class: 9}},
 		Link: func(b int) string {
@@ -109,7 +109,7 @@ func (r *request) filterLine(takes []string, examples []example) g.Node {
 			names = append(names, name+":")
 		}
 	}
-	return h.Form(h.Class("filter"), h.Method("get"), h.Action(r.URL.Path), h.Role("search"),
+	return h.Form(h.Class("filter"), h.Method("get"), h.Action(r.URL.Path), h.Role("search"), h.Aria("label", "This list"),
 		r.hiddenTimes(),
 		h.Div(h.Class("line"),
 			h.Input(h.Type("search"), h.Name("line"), h.Value(visible(line)), h.Aria("label", "Filter"), h.Data("find", "first"), h.AutoComplete("off"), g.Attr("spellcheck", "false"),

@@ -205,7 +205,7 @@ func (t *texts) part(p *part) g.Node {
 	case partReasoning:
 		return h.Details(h.Class("part reasoning"), h.Summary(g.Text("reasoning, "+plural(int64(utf8.RuneCountInString(p.text)), "character", "characters"))), t.body(p.text))
 	case partCall:
-		return h.Div(h.Class("part call"), h.P(h.Class("tool"), g.Text("calls "), h.Code(say(p.name)), id(p.id)), g.If(p.text != "", t.body(p.text)))
+		return h.Div(h.Class("part call"), h.P(h.Class("toolname"), g.Text("calls "), h.Code(say(p.name)), id(p.id)), g.If(p.text != "", t.body(p.text)))
 	case partResult:
 		name := g.Group{g.Text("result")}
 		if p.name != "" {
@@ -215,9 +215,9 @@ func (t *texts) part(p *part) g.Node {
 		if p.text == "" {
 			inside = h.P(h.Class("cut"), g.Text("An empty result."))
 		}
-		return h.Div(h.Class("part result"), h.P(h.Class("tool"), name, id(p.id)), inside)
+		return h.Div(h.Class("part result"), h.P(h.Class("toolname"), name, id(p.id)), inside)
 	case partOther:
-		return h.Div(h.Class("part"), h.P(h.Class("tool"), g.If(p.name != "", h.Code(say(p.name)))), t.body(p.text))
+		return h.Div(h.Class("part"), h.P(h.Class("toolname"), g.If(p.name != "", h.Code(say(p.name)))), t.body(p.text))
 	}
 	return t.body(p.text)
 }

@@ -54,9 +54,9 @@ func (r *request) header() g.Node {
 		nav = append(nav, h.Li(h.A(append(attrs, g.Text(s.name))...)))
 	}
 	return h.Header(h.Class("top"),
-		h.A(h.Class("brand"), h.Href(link("/", r.times())), mark(), h.Span(g.Text("openclaw-trace"))),
+		h.A(h.Class("brand"), h.Href(link("/", r.times())), h.Aria("label", "openclaw-trace, overview"), mark(), h.Span(g.Text("openclaw-trace"))),
 		h.Nav(h.Aria("label", "Pages"), h.Ul(nav...)),
-		h.Form(h.Class("find"), h.Action("/calls"), h.Method("get"), h.Role("search"),
+		h.Form(h.Class("find"), h.Action("/calls"), h.Method("get"), h.Role("search"), h.Aria("label", "All calls"),
 			r.hiddenTimes(),
 			h.Input(h.Type("search"), h.Name("line"), h.Aria("label", "Search all calls"), h.Placeholder("Search calls"), h.Data("find", ""), h.AutoComplete("off"))),
 		h.Div(h.Class("tools"),

@@ -98,15 +98,15 @@ func (r *request) groupTable(groups *view.ErrorGroups) g.Node {
 			h.Td(h.Class("n big"), h.A(h.Class("row"), h.Href(link("/errors", f)), g.Text(count(e.Count)))),
 			h.Td(h.Class("text"), severity(e.Severity), g.Text(" "), h.Strong(named(e.Name, 48)), g.Text(" "), h.Span(h.Class("dim"), g.Text(kindNames[e.Kind])),
 				h.Span(h.Class("reply"), sayOr(e.Message))),
-			h.Td(h.Class("course"), chart.SparkBars(e.Series)),
-			h.Td(h.Class("models"), g.Group(models)),
-			h.Td(r.ago(e.FirstAt)),
+			h.Td(h.Class("course wide"), chart.SparkBars(e.Series)),
+			h.Td(h.Class("models wide"), g.Group(models)),
+			h.Td(h.Class("wide"), r.ago(e.FirstAt)),
 			h.Td(last)))
 	}
 	if len(rows) == 0 {
 		return nil
 	}
-	return table("Errors by what they are", []string{"#Count", "What", "When", "Models", "First", "Last"}, rows)
+	return table("Errors by what they are", []string{"#Count", "What", "~When", "~Models", "~First", "Last"}, rows)
 }
 
 var kindNames = map[string]string{view.KindCall: "call", view.KindError: "error", view.KindEvent: "event", view.KindSpan: "span"}

@@ -26,6 +26,8 @@ func (r *request) overview() (*answer, error) {
 		host      *view.System
 		extent    view.Extent
 	)
+	failures := r.times()
+	failures.Severity = "error" // a warning is none
 	err := r.ask(func(ctx context.Context, v *view.View) (err error) {
 		if s, err = v.Stats(ctx, r.filter); err != nil {
 			return err
@@ -41,7 +43,7 @@ func (r *request) overview() (*answer, error) {
 		if calls, err = v.Calls(ctx, r.times(), view.Page{Limit: 12}); err != nil {
 			return err
 		}
-		if failed, err = v.Entries(ctx, view.ErrorKinds, r.times(), view.Page{Limit: 5}); err != nil {
+		if failed, err = v.Entries(ctx, view.ErrorKinds, failures, view.Page{Limit: 5}); err != nil {
 			return err
 		}
 		if host, err = v.System(ctx, r.filter, 48); err != nil {
@@ -340,7 +342,7 @@ func (r *request) topSessions(top *view.TopSessions, total view.Sums) g.Node {
 		rows = append(rows, h.Tr(
 			h.Td(h.A(h.Class("row"), h.Href(link(sessionPath(s.ID), r.times())), named(s.ID, 40)), chart.Share(usd, float64(total.CostNanoUSD)/1e9)),
 			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), g.Text(count(sums.Calls)))),
-			h.Td(h.Class("n"), sumTokens(sums)),
+			h.Td(h.Class("n wide"), sumTokens(sums)),
 			h.Td(h.Class("n"), failedCount(sums, f)),
 			h.Td(h.Class("n"), sumCost(sums))))
 	}
@@ -348,7 +350,7 @@ func (r *request) topSessions(top *view.TopSessions, total view.Sums) g.Node {
 	if top.SearchedTo != nil {
 		note = h.P(h.Class("note"), g.Text("There was time to look back to "), r.clock(*top.SearchedTo), g.Text(" only."))
 	}
-	return g.Group{table("Sessions by cost", []string{"Session", "#Calls", "#Tokens", "#Failed", "#Cost"}, rows), note,
+	return g.Group{table("Sessions by cost", []string{"Session", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note,
 		h.P(h.Class("more"), h.A(h.Href(link("/sessions", r.times())), g.Text("All sessions")))}
 }
 
@@ -384,7 +386,7 @@ func (r *request) models(s *view.Stats) g.Node {
 		rows = append(rows, h.Tr(
 			h.Td(name, g.Text(" "), h.Span(h.Class("dim"), say(shorten(m.Provider, 20))), chart.Share(usd, float64(s.Total.CostNanoUSD)/1e9)),
 			h.Td(h.Class("n"), g.Text(count(m.Sums.Calls))),
-			h.Td(h.Class("n"), sumTokens(m.Sums)),
+			h.Td(h.Class("n wide"), sumTokens(m.Sums)),
 			h.Td(h.Class("n"), failedCount(m.Sums, f)),
 			h.Td(h.Class("n"), sumCost(m.Sums))))
 	}
@@ -392,18 +394,22 @@ func (r *request) models(s *view.Stats) g.Node {
 	if n := len(s.ByModel) - most; n > 0 {
 		note = h.P(h.Class("note"), g.Text("And "+plural(int64(n), "model", "models")+" that cost less."))
 	}
-	return g.Group{table("Models by cost", []string{"Model", "#Calls", "#Tokens", "#Failed", "#Cost"}, rows), note}
+	return g.Group{table("Models by cost", []string{"Model", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note}
 }
 
-// table is a table whose columns with a # are numbers.
+// table is a table whose columns with a # are numbers, and with a ~ are left out where
+// there is little room.
 func table(label string, columns []string, rows []g.Node) g.Node {
 	var head []g.Node
 	for _, c := range columns {
-		attrs := []g.Node{g.Attr("scope", "col")}
-		if c[0] == '#' {
-			c = c[1:]
-			attrs = append(attrs, h.Class("n"))
+		class := ""
+		if c[0] == '~' {
+			c, class = c[1:], "wide"
 		}
+		if c[0] == '#' {
+			c, class = c[1:], class+" n"
+		}
+		attrs := []g.Node{g.Attr("scope", "col"), g.If(class != "", h.Class(strings.TrimSpace(class)))}
 		head = append(head, h.Th(append(attrs, g.Text(c))...))
 	}
 	return h.Div(h.Class("scroll"), h.Table(h.Class("list"), h.Aria("label", label), h.THead(h.Tr(head...)), h.TBody(rows...)))

@@ -53,14 +53,14 @@ func (r *request) sessionTable(rows []view.Session) g.Node {
 		}
 		trs = append(trs, h.Tr(
 			h.Td(h.A(h.Class("row"), h.Href(link(sessionPath(s.ID), r.times())), named(s.ID, 48))),
-			h.Td(agent),
-			h.Td(r.clock(s.FirstAt)), h.Td(r.ago(s.LastAt)),
+			h.Td(h.Class("wide"), agent),
+			h.Td(h.Class("wide"), r.clock(s.FirstAt)), h.Td(h.Class("wide"), r.ago(s.LastAt)),
 			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), g.Text(count(s.Sums.Calls)))),
 			h.Td(h.Class("n"), failedCount(s.Sums, f)),
-			h.Td(h.Class("n"), sumTokens(s.Sums)),
+			h.Td(h.Class("n wide"), sumTokens(s.Sums)),
 			h.Td(h.Class("n"), sumCost(s.Sums))))
 	}
-	return g.Group{table("Sessions, those with the newest calls first", []string{"Session", "Agent", "First call", "Last call", "#Calls", "#Failed", "#Tokens", "#Cost"}, trs),
+	return g.Group{table("Sessions, those with the newest calls first", []string{"Session", "~Agent", "~First call", "~Last call", "#Calls", "#Failed", "~#Tokens", "#Cost"}, trs),
 		h.P(h.Class("note"), g.Text("Sums are of the whole session, not only of this time. "), h.A(h.Href(link("/", r.times())), g.Text("The overview")), g.Text(" has what cost most in a time."))}
 }
 

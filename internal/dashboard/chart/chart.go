@@ -12,6 +12,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -59,6 +60,7 @@ type Time struct {
 	Limit  *Limit
 	Marks  []Mark
 	Area   bool // lines are filled down to 0
+	Height int  // of the plane in pixels; 0 is 150
 
 	// Link returns where a bucket leads, or ""; nil leads nowhere.
 	Link func(bucket int) string
@@ -66,16 +68,14 @@ type Time struct {
 	Note string
 }
 
-// height of the plane, and what is above and below it, in pixels.
 const (
-	planeHeight = 150
-	above       = 8
-	below       = 22
-	total       = above + planeHeight + below
+	above, below = 8, 22 // of the plane, in pixels
 
 	perBucket = 10   // units of width inside the stretched SVG
 	tall      = 1000 // units of height
 )
+
+func (t *Time) height() int { return cmp.Or(t.Height, 150) }
 
 // Lines draws the series as lines.
 func Lines(t Time) g.Node {
@@ -180,13 +180,16 @@ func (t *Time) scale(stacked bool) (top float64, ticks []float64) {
 // figure puts the shapes of a chart into their frame.
 func (t *Time) figure(kind string, top float64, ticks []float64, shapes []g.Node) g.Node {
 	var axis, grid []g.Node
+	foot := above + t.height() // 0 is here
+	total := foot + below
+	place := func(v float64) int { return foot - int(math.Round(v/top*float64(t.height()))) }
 	for _, v := range ticks {
-		y := above + planeHeight - int(math.Round(v/top*planeHeight))
+		y := place(v)
 		axis = append(axis, g.El("text", num("x", axisWidth-8), num("y", y+4), g.Attr("text-anchor", "end"), g.Text(t.Unit.Format(v))))
 		grid = append(grid, g.El("line", h.Class("grid"), num("x1", 0), g.Attr("x2", "100%"), num("y1", y), num("y2", y)))
 	}
 	if t.Limit != nil {
-		y := above + planeHeight - int(math.Round(t.Limit.Value/top*planeHeight))
+		y := place(t.Limit.Value)
 		grid = append(grid,
 			g.El("line", h.Class("limit"), num("x1", 0), g.Attr("x2", "100%"), num("y1", y), num("y2", y)),
 			g.El("text", h.Class("limit"), g.Attr("x", "100%"), num("y", y-4), g.Attr("text-anchor", "end"), g.Text(t.Limit.Label)))
@@ -204,22 +207,22 @@ func (t *Time) figure(kind string, top float64, ticks []float64, shapes []g.Node
 			class = "tick odd" // left out where there is little room
 		}
 		grid = append(grid,
-			g.El("line", h.Class(class), g.Attr("x1", x), g.Attr("x2", x), num("y1", above+planeHeight), num("y2", above+planeHeight+4)),
+			g.El("line", h.Class(class), g.Attr("x1", x), g.Attr("x2", x), num("y1", foot), num("y2", foot+4)),
 			g.El("text", h.Class(class), g.Attr("x", x), num("y", total-3), g.Attr("text-anchor", anchor), g.Text(tick.label)))
 	}
-	data := g.El("svg", h.Class("data"), g.Attr("x", "0"), num("y", above), h.Width("100%"), h.Height(strconv.Itoa(planeHeight)),
+	data := g.El("svg", h.Class("data"), g.Attr("x", "0"), num("y", above), h.Width("100%"), h.Height(strconv.Itoa(t.height())),
 		g.Attr("viewBox", fmt.Sprintf("0 0 %d %d", max(1, len(t.Starts))*perBucket, tall)), g.Attr("preserveAspectRatio", "none"), g.Group(shapes))
 	var marks []g.Node
 	for _, m := range t.Marks {
 		x := percent((float64(m.Bucket) + 0.5) / float64(len(t.Starts)))
-		tick := g.El("line", h.Class("mark"), g.Attr("x1", x), g.Attr("x2", x), num("y1", above+planeHeight-9), num("y2", above+planeHeight))
+		tick := g.El("line", h.Class("mark"), g.Attr("x1", x), g.Attr("x2", x), num("y1", foot-9), num("y2", foot))
 		if m.Href != "" {
 			tick = h.A(h.Href(m.Href), h.TabIndex("-1"), g.El("title", g.Text(m.Label)), tick)
 		}
 		marks = append(marks, tick)
 	}
 	return h.Figure(h.Class("chart "+kind), h.ID(t.ID), h.Data("buckets", strconv.Itoa(len(t.Starts))),
-		h.FigCaption(h.H3(g.Text(t.Title)), t.legend()),
+		h.FigCaption(h.H2(g.Text(t.Title)), t.legend()),
 		h.Div(h.Class("frame"),
 			g.El("svg", h.Class("axis"), h.Width(strconv.Itoa(axisWidth)), num("height", total), h.Aria("hidden", "true"), g.Group(axis)),
 			g.El("svg", h.Class("plane"), h.Width("100%"), num("height", total), h.Role("group"), h.Aria("label", t.Sentence()),

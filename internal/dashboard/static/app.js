@@ -43,7 +43,8 @@ function follow() {
     lost(false);
     happened(true); // whatever was missed in between
   };
-  stream.onerror = () => {
+  stream.onerror = (e) => {
+    if (e instanceof MessageEvent) return; // an event called so, which says that an agent's error arrived
     lost(true);
     if (stream && stream.readyState === EventSource.CLOSED) {
       // The server said no, and the browser will not ask again.
@@ -161,7 +162,7 @@ function charts(/** @type {ParentNode} */ root) {
     const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
     cursor.setAttribute("class", "cursor");
     cursor.setAttribute("y1", "8");
-    cursor.setAttribute("y2", "158");
+    cursor.setAttribute("y2", String(plane.clientHeight - 22));
     let at = -1;
     const show = (/** @type {number} */ i) => {
       at = Math.max(0, Math.min(rows.length - 1, i));
