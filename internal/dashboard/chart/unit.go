@@ -2,6 +2,7 @@ package chart
 
 import (
 	"math"
+	"sort"
 	"time"
 )
 
@@ -67,6 +68,17 @@ type tick struct {
 	label string
 }
 
+// share returns where a moment is in the width: buckets are of equal width, even where
+// the first one is the rest of an hour.
+func (t *Time) share(ms int64) float64 {
+	b := max(sort.Search(len(t.Starts), func(i int) bool { return t.Starts[i] > ms })-1, 0)
+	end := t.Until
+	if b+1 < len(t.Starts) {
+		end = t.Starts[b+1]
+	}
+	return (float64(b) + float64(ms-t.Starts[b])/float64(max(end-t.Starts[b], 1))) / float64(len(t.Starts))
+}
+
 // most ticks of a time scale.
 const most = 7
 
@@ -81,7 +93,7 @@ func (t *Time) times() (list []tick) {
 		return nil
 	}
 	add := func(at time.Time, layout string) {
-		list = append(list, tick{float64(at.UnixMilli()-from) / float64(until-from), at.Format(layout)})
+		list = append(list, tick{t.share(at.UnixMilli()), at.Format(layout)})
 	}
 	start := time.UnixMilli(from).In(t.Zone)
 	midnight := time.Date(start.Year(), start.Month(), start.Day(), 0, 0, 0, 0, t.Zone)
@@ -110,7 +122,7 @@ func (t *Time) times() (list []tick) {
 		return list
 	}
 	days := 1
-	for _, n := range []int{1, 2, 7, 14, 30, 90, 180, 365} {
+	for _, n := range []int{1, 2, 7, 14, 30, 90, 180, 365, 730, 1825, 3650} {
 		if days = n; int(span.Hours()/24) <= most*n {
 			break
 		}
