@@ -75,6 +75,14 @@ func (f *fixture) submit(b *writer.Batch) {
 	}
 }
 
+// settle has the summaries written, as otherwise happens within a second.
+func (f *fixture) settle() {
+	f.t.Helper()
+	if _, err := f.session.Writer.Reprice(f.t.Context(), pricing.Embedded(), func(int64, int64) {}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // get returns what is answered.
 func (f *fixture) get(target string) *httptest.ResponseRecorder {
 	f.t.Helper()
@@ -88,7 +96,7 @@ func (f *fixture) page(target string) *html.Node {
 	f.t.Helper()
 	w := f.get(target)
 	if w.Code != 200 {
-		f.t.Fatalf("GET %s: %d\n%s", target, w.Code, w.Body)
+		f.t.Fatalf("GET %s: %d %s", target, w.Code, text(parse(f.t, w.Body.String())))
 	}
 	return parse(f.t, w.Body.String())
 }
@@ -139,7 +147,7 @@ func text(n *html.Node) string {
 	var b strings.Builder
 	for d := range n.Descendants() {
 		if d.Type == html.TextNode {
-			b.WriteString(d.Data)
+			b.WriteString(d.Data + " ")
 		}
 	}
 	return strings.Join(strings.Fields(b.String()), " ")

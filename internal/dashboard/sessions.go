@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"math"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
@@ -73,15 +74,25 @@ func (r *request) session() (*answer, error) {
 	f.Session = id
 	whole := r.values.Get("since") == "" && r.values.Get("until") == ""
 	err := r.ask(func(ctx context.Context, v *view.View) (err error) {
-		if s, err = v.Session(ctx, id); err != nil {
-			return err
-		}
 		if whole { // a session is read as a whole, unless somebody asks for a part
 			r.filter.Since = all
 			f.Since = all
 		}
-		list, err = v.Calls(ctx, f, view.Page{Before: r.before, Limit: 100})
-		return err
+		s, err = v.Session(ctx, id)
+		if err != nil && !errors.Is(err, view.ErrNotFound) {
+			return err
+		}
+		missing := err
+		if list, err = v.Calls(ctx, f, view.Page{Before: r.before, Limit: 100}); err != nil {
+			return err
+		}
+		if missing != nil {
+			if len(list.Rows) == 0 {
+				return missing
+			}
+			s = sumUp(id, list.Rows)
+		}
+		return nil
 	})
 	if err != nil {
 		if errors.Is(err, view.ErrNotFound) && len(id) > 256 {
@@ -111,6 +122,24 @@ func (r *request) session() (*answer, error) {
 		section(r.liveList("list"), "Its calls, newest first", calls, r.pager(list.Next, list.SearchedTo, len(list.Rows))),
 	}
 	return &answer{title: shorten(visible(id), 40), body: body}, nil
+}
+
+// sumUp makes a session of its calls: one that has just begun is not summed up yet.
+func sumUp(id string, calls []view.CallRow) *view.Session {
+	s := &view.Session{ID: id, Agent: calls[0].Agent, FirstAt: calls[len(calls)-1].CreatedAt, LastAt: calls[0].CreatedAt}
+	for _, c := range calls {
+		s.Sums.Calls++
+		s.Sums.Failed += int64(btoi(c.Status != "ok"))
+		s.Sums.PromptTokens += value(c.PromptTokens)
+		s.Sums.CompletionTokens += value(c.CompletionTokens)
+		s.Sums.Unmetered += int64(btoi(c.PromptTokens == nil && c.CompletionTokens == nil))
+		if c.CostUSD == nil {
+			s.Sums.Unpriced++
+		} else {
+			s.Sums.CostNanoUSD += int64(math.Round(*c.CostUSD * 1e9))
+		}
+	}
+	return s
 }
 
 func withStatus(f view.Filter) view.Filter {
