@@ -101,7 +101,7 @@ func (r *request) filterLine(takes []string, examples []example) g.Node {
 		if err != nil {
 			continue // an example of ours is right
 		}
-		quick = append(quick, h.Li(h.A(h.Href(link(r.URL.Path, f)), g.Text(e.name))))
+		quick = append(quick, h.Li(h.A(h.Href(link(r.URL.EscapedPath(), f)), g.Text(e.name))))
 	}
 	var names []string
 	for _, name := range takes {
@@ -109,13 +109,13 @@ func (r *request) filterLine(takes []string, examples []example) g.Node {
 			names = append(names, name+":")
 		}
 	}
-	return h.Form(h.Class("filter"), h.Method("get"), h.Action(r.URL.Path), h.Role("search"), h.Aria("label", "This list"),
+	return h.Form(h.Class("filter"), h.Method("get"), h.Action(r.URL.EscapedPath()), h.Role("search"), h.Aria("label", "This list"),
 		r.hiddenTimes(),
 		h.Div(h.Class("line"),
 			h.Input(h.Type("search"), h.Name("line"), h.Value(visible(line)), h.Aria("label", "Filter"), h.Data("find", "first"), h.AutoComplete("off"), g.Attr("spellcheck", "false"),
 				h.Placeholder("words, or "+strings.Join(names[:min(4, len(names))], "… ")+"…")),
 			h.Button(h.Type("submit"), g.Text("Filter")),
-			g.If(line != "", h.A(h.Class("clear"), h.Href(link(r.URL.Path, r.times())), g.Text("Clear")))),
+			g.If(line != "", h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.times())), g.Text("Clear")))),
 		h.Ul(h.Class("quick"), g.Group(quick), h.Li(h.Class("dim"), g.Text("by "+strings.Join(names, " ")))))
 }
 
@@ -130,14 +130,14 @@ func (r *request) pager(next *view.Cursor, searched *int64, rows int) g.Node {
 		nodes = append(nodes, h.Span(h.Class("searched"), g.Text(text), r.moment(*searched), g.Text(". ")))
 	}
 	if r.before != (view.Cursor{}) {
-		nodes = append(nodes, h.A(h.Href(link(r.URL.Path, r.filter)), g.Text("Newest")))
+		nodes = append(nodes, h.A(h.Href(link(r.URL.EscapedPath(), r.filter)), g.Text("Newest")))
 	}
 	if next != nil {
 		text := "Older"
 		if searched != nil {
 			text = "Search on"
 		}
-		nodes = append(nodes, h.A(h.Rel("next"), h.Href(link(r.URL.Path, r.filter, "before", next.String())), g.Text(text)))
+		nodes = append(nodes, h.A(h.Rel("next"), h.Href(link(r.URL.EscapedPath(), r.filter, "before", next.String())), g.Text(text)))
 	}
 	if len(nodes) == 0 {
 		return nil

@@ -48,7 +48,7 @@ func (r *request) noRows(what string, last *int64, e view.Extent) g.Node {
 	case r.filter.Narrow():
 		return h.Div(h.Class("empty"), h.H2(g.Text("The filter leaves nothing")),
 			h.P(g.Text("There are no "+what+" like this in this time.")),
-			h.P(h.A(h.Href(link(r.URL.Path, r.times())), g.Text("Without the filter"))))
+			h.P(h.A(h.Href(link(r.URL.EscapedPath(), r.times())), g.Text("Without the filter"))))
 	case last == nil:
 		return h.Div(h.Class("empty"), h.H2(g.Text("No "+what+" yet")), h.P(g.Text("Other things were received, but no "+what+" so far.")))
 	}
@@ -56,5 +56,5 @@ func (r *request) noRows(what string, last *int64, e view.Extent) g.Node {
 	wide.Since, wide.Until = all, view.Instant{}
 	return h.Div(h.Class("empty"), h.H2(g.Text("Quiet")),
 		h.P(g.Text("There are no "+what+" in this time. The last before now was "), r.ago(*last), g.Text(", at "), r.moment(*last), g.Text(".")),
-		h.P(h.A(h.Href(link(r.URL.Path, wide)), g.Text("Show everything that is stored"))))
+		h.P(h.A(h.Href(link(r.URL.EscapedPath(), wide)), g.Text("Show everything that is stored"))))
 }

@@ -124,7 +124,7 @@ func (r *request) range_() g.Node {
 		case "30d":
 			to.Since.Ago, to.Since.At = 30*24*time.Hour, 0
 		}
-		attrs := []g.Node{h.Href(link(r.URL.Path, to)), h.Title(p.title)}
+		attrs := []g.Node{h.Href(link(r.URL.EscapedPath(), to)), h.Title(p.title)}
 		if to.Since == f.Since && f.Until == to.Until {
 			attrs = append(attrs, h.Aria("current", "true"))
 		}
@@ -134,7 +134,7 @@ func (r *request) range_() g.Node {
 		h.Ul(h.Class("presets"), h.Aria("label", "Time range"), g.Group(presets)),
 		h.Details(h.Class("exact"),
 			h.Summary(h.Span(h.Class("times"), g.Text(r.rangeText())), g.Text(" "), h.Span(h.Class("zone"), g.Text(r.zoneName()))),
-			h.Form(h.Method("get"), h.Action(r.URL.Path),
+			h.Form(h.Method("get"), h.Action(r.URL.EscapedPath()),
 				r.hiddenFilter(f),
 				h.Label(g.Text("From"), h.Input(h.Name("since"), h.Value(r.values.Get("since")), h.Placeholder("24h, 7d or 2026-11-25T06:00"))),
 				h.Label(g.Text("Until"), h.Input(h.Name("until"), h.Value(r.values.Get("until")), h.Placeholder("now"))),

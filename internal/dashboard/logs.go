@@ -273,7 +273,7 @@ func (r *request) detail(e *view.EntryDetail) g.Node {
 		texts = append(texts, h.P(h.Class("more"), h.A(h.Href(link("/errors", f)), g.Text("All of this kind"))))
 	}
 	return h.Section(h.Class("card shown"), h.ID("shown"),
-		h.H2(severity(e.Severity), g.Text(" "), named(e.Name, 100), g.Text(" "), h.A(h.Class("clear"), h.Href(link(r.URL.Path, r.filter)), g.Text("Close"))),
+		h.H2(severity(e.Severity), g.Text(" "), named(e.Name, 100), g.Text(" "), h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.filter)), g.Text("Close"))),
 		h.Div(h.Class("call-page"), h.Div(h.Class("talk"), g.Group(texts)), h.Aside(h.Aria("label", "Facts"), list(pairs...), metadata(members(e.Metadata), "Metadata", true),
 			h.P(h.A(h.Href(link("/calls", around(r.times(), e.CreatedAt, 2*time.Minute))), g.Text("Calls near it")), g.Text(", "),
 				h.A(h.Href(link("/system", around(r.times(), e.CreatedAt, 30*time.Minute))), g.Text("the host"))))))
