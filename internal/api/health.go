@@ -83,7 +83,11 @@ func (s *Server) health() health {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
-		for _, notice := range [...]string{session.Notice, w.Notice(), s.delivery(&h, session)} {
+		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session)}
+		if session.Notices != nil {
+			notices = append(notices, session.Notices()...)
+		}
+		for _, notice := range notices {
 			if notice != "" {
 				h.Status = "degraded"
 				h.Reasons = append(h.Reasons, notice)
@@ -145,8 +149,10 @@ func (s *Server) fault() string {
 // no reason to send none here.
 func (s *Server) getReady(*http.Request) (response, error) {
 	fault := s.fault()
-	if s.stopping.Load() {
+	select {
+	case <-s.stopped:
 		fault = "stopping"
+	default:
 	}
 	if fault != "" {
 		return response{}, errUnavailable("not ready: "+fault, nil)
