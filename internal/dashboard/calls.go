@@ -6,10 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -38,7 +36,7 @@ func (r *request) calls() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := g.Group{
+	body := h.Group{
 		r.heading("Calls"),
 		r.filterLine(view.CallParams, []example{
 			{"failed", "status:failed"}, {"slower than 10 s", "min_latency:10s"}, {"more than 5 cents", "min_cost:0.05"},
@@ -74,7 +72,7 @@ func summable(f view.Filter) bool {
 }
 
 // callChart shows when calls were made.
-func (r *request) callChart(s *view.Stats) g.Node {
+func (r *request) callChart(s *view.Stats) h.Node {
 	ok, failed := make([]float64, len(s.Series)), make([]float64, len(s.Series))
 	for i, b := range s.Series {
 		ok[i], failed[i] = float64(b.Sums.Calls-b.Sums.Failed), float64(b.Sums.Failed)
@@ -93,15 +91,15 @@ func (r *request) callChart(s *view.Stats) g.Node {
 type example struct{ name, line string }
 
 // filterLine is what people type to choose rows. It works as a form without a script.
-func (r *request) filterLine(takes []string, examples []example) g.Node {
+func (r *request) filterLine(takes []string, examples []example) h.Node {
 	line := r.filter.Line()
-	var quick []g.Node
+	var quick []h.Node
 	for _, e := range examples {
 		f, err := view.ParseLine(r.times(), e.line, takes...)
 		if err != nil {
 			continue // an example of ours is right
 		}
-		quick = append(quick, h.Li(h.A(h.Href(link(r.URL.EscapedPath(), f)), g.Text(e.name))))
+		quick = append(quick, h.Li(h.A(h.Href(link(r.URL.EscapedPath(), f)), h.Text(e.name))))
 	}
 	var names []string
 	for _, name := range takes {
@@ -112,60 +110,60 @@ func (r *request) filterLine(takes []string, examples []example) g.Node {
 	return h.Form(h.Class("filter"), h.Method("get"), h.Action(r.URL.EscapedPath()), h.Role("search"), h.Aria("label", "This list"),
 		r.hiddenTimes(),
 		h.Div(h.Class("line"),
-			h.Input(h.Type("search"), h.Name("line"), h.Value(visible(line)), h.Aria("label", "Filter"), h.Data("find", "first"), h.AutoComplete("off"), g.Attr("spellcheck", "false"),
+			h.Input(h.Type("search"), h.Name("line"), h.Value(visible(line)), h.Aria("label", "Filter"), h.Data("find", "first"), h.AutoComplete("off"), h.Attr("spellcheck", "false"),
 				h.Placeholder("words, or "+strings.Join(names[:min(4, len(names))], "… ")+"…")),
-			h.Button(h.Type("submit"), g.Text("Filter")),
-			g.If(line != "", h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.times())), g.Text("Clear")))),
-		h.Ul(h.Class("quick"), g.Group(quick), h.Li(h.Class("dim"), g.Text("by "+strings.Join(names, " ")))))
+			h.Button(h.Type("submit"), h.Text("Filter")),
+			h.If(line != "", h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.times())), h.Text("Clear")))),
+		h.Ul(h.Class("quick"), h.Group(quick), h.Li(h.Class("dim"), h.Text("by "+strings.Join(names, " ")))))
 }
 
 // pager leads on in a list, and says how far it was searched.
-func (r *request) pager(next *view.Cursor, searched *int64, rows int) g.Node {
-	var nodes []g.Node
+func (r *request) pager(next *view.Cursor, searched *int64, rows int) h.Node {
+	var nodes []h.Node
 	if searched != nil {
 		text := "Searched back to "
 		if rows == 0 {
 			text = "Nothing found so far, searched back to "
 		}
-		nodes = append(nodes, h.Span(h.Class("searched"), g.Text(text), r.moment(*searched), g.Text(". ")))
+		nodes = append(nodes, h.Span(h.Class("searched"), h.Text(text), r.moment(*searched), h.Text(". ")))
 	}
 	if r.before != (view.Cursor{}) {
-		nodes = append(nodes, h.A(h.Href(link(r.URL.EscapedPath(), r.filter)), g.Text("Newest")))
+		nodes = append(nodes, h.A(h.Href(link(r.URL.EscapedPath(), r.filter)), h.Text("Newest")))
 	}
 	if next != nil {
 		text := "Older"
 		if searched != nil {
 			text = "Search on"
 		}
-		nodes = append(nodes, h.A(h.Rel("next"), h.Href(link(r.URL.EscapedPath(), r.filter, "before", next.String())), g.Text(text)))
+		nodes = append(nodes, h.A(h.Rel("next"), h.Href(link(r.URL.EscapedPath(), r.filter, "before", next.String())), h.Text(text)))
 	}
 	if len(nodes) == 0 {
 		return nil
 	}
-	return h.Nav(h.Class("pager"), h.Aria("label", "Parts of the list"), g.Group(nodes))
+	return h.Nav(h.Class("pager"), h.Aria("label", "Parts of the list"), h.Group(nodes))
 }
 
 // downloads are the same rows for programs.
-func (r *request) downloads(path string) g.Node {
-	return h.P(h.Class("downloads"), g.Text("The same as "),
-		h.A(h.Href(api(path, r.filter, "csv")), g.Text("CSV")), g.Text(", "),
-		h.A(h.Href(api(path, r.filter, "jsonl")), g.Text("JSONL")), g.Text(", "),
-		h.A(h.Href(api(path, r.filter, "")), g.Text("JSON")))
+func (r *request) downloads(path string) h.Node {
+	return h.P(h.Class("downloads"), h.Text("The same as "),
+		h.A(h.Href(api(path, r.filter, "csv")), h.Text("CSV")), h.Text(", "),
+		h.A(h.Href(api(path, r.filter, "jsonl")), h.Text("JSONL")), h.Text(", "),
+		h.A(h.Href(api(path, r.filter, "")), h.Text("JSON")))
 }
 
 // callTable lists calls. from is the list that their pages go back to.
-func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) g.Node {
+func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) h.Node {
 	if len(rows) == 0 {
 		return nil
 	}
-	var trs []g.Node
+	var trs []h.Node
 	for i := range rows {
 		c := &rows[i]
 		class := "call"
 		if c.Status != "ok" {
 			class = "call failed"
 		}
-		under := g.Node(named(c.Provider, 30))
+		under := h.Node(named(c.Provider, 30))
 		if c.Session != nil {
 			under = h.A(h.Class("quietly"), h.Href(link(sessionPath(*c.Session), r.times())), middle(*c.Session, 26))
 		}
@@ -177,7 +175,7 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) g
 			h.Td(h.Class("text"), callText(c)),
 			h.Td(h.Class("n tokens"), orUnknown(c.PromptTokens, count)),
 			h.Td(h.Class("n tokens"), orUnknown(c.CompletionTokens, count)),
-			g.If(!brief, h.Td(h.Class("n tokens"), cached(c))),
+			h.If(!brief, h.Td(h.Class("n tokens"), cached(c))),
 			h.Td(h.Class("n took"), orUnknown(c.LatencyMS, duration)),
 			h.Td(h.Class("n cost"), cost(c.CostUSD)),
 			h.Td(h.Class("state"), state(c))))
@@ -189,7 +187,7 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) g
 	return table("Calls, newest first", columns, trs)
 }
 
-func cached(c *view.CallRow) g.Node {
+func cached(c *view.CallRow) h.Node {
 	if c.CacheReadTokens == nil {
 		return orUnknown(nil, count)
 	}
@@ -197,7 +195,7 @@ func cached(c *view.CallRow) g.Node {
 	if c.PromptTokens != nil && *c.CacheReadTokens > 0 {
 		of = share(*c.CacheReadTokens, *c.PromptTokens)
 	}
-	return h.Span(h.Title(count(*c.CacheReadTokens)+" tokens"), g.Text(orElse(of, count(*c.CacheReadTokens))))
+	return h.Span(h.Title(count(*c.CacheReadTokens)+" tokens"), h.Text(orElse(of, count(*c.CacheReadTokens))))
 }
 
 func orElse(s, other string) string {
@@ -208,8 +206,8 @@ func orElse(s, other string) string {
 }
 
 // callText is what was said in a call, in a line.
-func callText(c *view.CallRow) g.Node {
-	var nodes []g.Node
+func callText(c *view.CallRow) h.Node {
+	var nodes []h.Node
 	if c.InputPreview != nil {
 		nodes = append(nodes, h.Span(say(*c.InputPreview)))
 	}
@@ -220,29 +218,29 @@ func callText(c *view.CallRow) g.Node {
 		nodes = append(nodes, h.Span(h.Class("reply"), saidOrCalled(*c.OutputPreview)))
 	}
 	if len(nodes) == 0 {
-		return h.Span(h.Class("unknown"), h.Title("the emitter sent no content, or it was not kept"), g.Text("no content"))
+		return h.Span(h.Class("unknown"), h.Title("the emitter sent no content, or it was not kept"), h.Text("no content"))
 	}
-	return g.Group(nodes)
+	return h.Group(nodes)
 }
 
 // aCall finds the name of a tool in a preview that is the beginning of JSON, because
 // there is no text in it.
 var aCall = regexp.MustCompile(`"name":\s*"([^"\\]{1,80})"`)
 
-func saidOrCalled(preview string) g.Node {
+func saidOrCalled(preview string) h.Node {
 	if strings.HasPrefix(preview, "[{") && strings.Contains(preview, `"tool_call"`) {
 		if m := aCall.FindStringSubmatch(preview); m != nil {
-			return g.Group{g.Text("calls "), say(m[1])}
+			return h.Group{h.Text("calls "), say(m[1])}
 		}
-		return g.Text("calls a tool")
+		return h.Text("calls a tool")
 	}
 	return say(preview)
 }
 
 // state is whether a call went well, and if not, why.
-func state(c *view.CallRow) g.Node {
+func state(c *view.CallRow) h.Node {
 	if c.Status == "ok" {
-		return h.Span(h.Class("badge ok"), g.Text("ok"))
+		return h.Span(h.Class("badge ok"), h.Text("ok"))
 	}
 	text := c.Status
 	if c.ErrorType != nil && *c.ErrorType != "" {

@@ -8,17 +8,16 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 )
 
 // Texts that are stored. All of them go through say, body or pre.
 
 // say is a short stored text.
-func say(s string) g.Node { return g.Text(visible(s)) }
+func say(s string) h.Node { return h.Text(visible(s)) }
 
 // sayOr is a stored text, or a dash.
-func sayOr(s *string) g.Node {
+func sayOr(s *string) h.Node {
 	if s == nil || *s == "" {
 		return none()
 	}
@@ -47,49 +46,109 @@ type texts struct {
 
 // body is a long stored text. Its beginning is open, the rest folded or, when the page
 // has its fill, left out with a link.
-func (t *texts) body(s string) g.Node {
-	size := len(s)
+func (t *texts) body(s string) h.Node {
+	list := pieces(s)
+	size := shownBytes(list)
 	if t.whole != "" && size > t.left {
-		kept := cutLines(s, min(openText, max(t.left, 1<<10)))
-		t.left -= len(kept)
-		return g.Group{pre(kept), h.P(h.Class("cut"), g.Text(bytesOf(size-len(kept))+" of "+bytesOf(size)+" are not on this page. "), h.A(h.Href(t.whole), g.Text("Show everything")))}
+		kept, _ := split(list, min(openText, max(t.left, 1<<10)))
+		n := shownBytes(kept)
+		t.left -= n
+		return h.Group{pre(kept), h.P(h.Class("cut"), h.Text(bytesOf(size-n)+" of "+bytesOf(size)+" are not on this page. "), h.A(h.Href(t.whole), h.Text("Show everything")))}
 	}
 	t.left -= size
-	head := cutLines(s, openText)
-	if rest := s[len(head):]; len(rest) >= minRest {
-		return g.Group{pre(head), h.Details(h.Class("rest"),
-			h.Summary(g.Text("Show the other "+bytesOf(len(rest))+" of "+bytesOf(size))), pre(rest))}
+	head, rest := split(list, openText)
+	if left := shownBytes(rest); left >= minRest {
+		return h.Group{pre(head), h.Details(h.Class("rest"),
+			h.Summary(h.Text("Show the other "+bytesOf(left)+" of "+bytesOf(size))), pre(rest))}
 	}
-	return pre(s)
+	return pre(list)
 }
 
-// pre is stored text with its lines. What is base64 is named, not shown.
-func pre(s string) g.Node {
-	nodes := []g.Node{h.Class("text")}
-	for s != "" {
-		m := encoded.FindStringSubmatchIndex(s)
-		if m == nil {
-			nodes = append(nodes, say(s))
-			break
+// pre is stored text with its lines.
+func pre(list []piece) h.Node {
+	nodes := []h.Node{h.Class("text")}
+	for _, p := range list {
+		if p.data != "" {
+			nodes = append(nodes, chip(p.kind, p.data))
+		} else {
+			nodes = append(nodes, say(p.text))
 		}
-		start, end := m[0], m[1]
-		kind := ""
-		if m[2] >= 0 {
-			kind = s[m[2]:m[3]]
-		}
-		data := s[m[4]:m[5]]
-		nodes = append(nodes, say(s[:start]), chip(kind, data))
-		s = s[end:]
 	}
 	return h.Pre(nodes...)
 }
 
-// encoded finds data in base64: with the words of a data URL before it, or long enough
-// to be nothing that anybody reads.
-var encoded = regexp.MustCompile(`(?:data:([a-zA-Z0-9.+-]{1,40}/[a-zA-Z0-9.+-]{1,80})(?:;[a-zA-Z0-9=._-]{1,80})*;base64,)?([A-Za-z0-9+/_-]{512,}={0,2})`)
+// piece is text, or data in base64, which is named and not shown.
+type piece struct {
+	text       string
+	kind, data string
+}
+
+const minData = 512 // a shorter one could be a word that somebody reads
+
+// dataURL is what stands before data in a URL.
+var dataURL = regexp.MustCompile(`data:([a-zA-Z0-9.+-]{1,40}/[a-zA-Z0-9.+-]{1,80})(?:;[a-zA-Z0-9=._-]{1,80})*;base64,$`)
+
+// pieces finds data in a text.
+func pieces(s string) (list []piece) {
+	for i := 0; i < len(s); {
+		start := i
+		for i < len(s) && isBase64(s[i]) {
+			i++
+		}
+		if i-start < minData {
+			i++
+			continue
+		}
+		end := i
+		for i < len(s) && i < end+2 && s[i] == '=' {
+			i++
+		}
+		p := piece{data: s[start:i]}
+		from := max(0, start-400)
+		if m := dataURL.FindStringSubmatchIndex(s[from:start]); m != nil {
+			p.kind = s[from+m[2] : from+m[3]]
+			start = from + m[0]
+		}
+		if start > 0 {
+			list = append(list, piece{text: s[:start]})
+		}
+		list = append(list, p)
+		s, i = s[i:], 0
+	}
+	if s != "" || len(list) == 0 {
+		list = append(list, piece{text: s})
+	}
+	return list
+}
+
+func isBase64(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '_' || c == '-'
+}
+
+func shownBytes(list []piece) (n int) {
+	for _, p := range list {
+		n += len(p.text)
+	}
+	return n
+}
+
+// split returns the beginning of a text, about n bytes and at most openLines lines, and
+// the rest.
+func split(list []piece, n int) (head, rest []piece) {
+	lines := openLines
+	for i, p := range list {
+		kept := cutLines(p.text, n, lines)
+		if len(kept) < len(p.text) {
+			return append(list[:i:i], piece{text: kept}), append([]piece{{text: p.text[len(kept):]}}, list[i+1:]...)
+		}
+		n -= len(kept)
+		lines -= strings.Count(kept, "\n")
+	}
+	return list, nil
+}
 
 // chip stands for data in base64.
-func chip(kind, data string) g.Node {
+func chip(kind, data string) h.Node {
 	if kind == "" {
 		kind = "base64"
 		if raw, err := base64.StdEncoding.DecodeString(data[:min(len(data), 512)&^3]); err == nil {
@@ -98,12 +157,12 @@ func chip(kind, data string) g.Node {
 			}
 		}
 	}
-	return h.Span(h.Class("chip"), h.Title("base64, not shown; the raw text has it"), g.Text(kind+", "+size(float64(len(data)*3/4))))
+	return h.Span(h.Class("chip"), h.Title("base64, not shown; the raw text has it"), h.Text(kind+", "+size(float64(len(data)*3/4))))
 }
 
 // cutLines returns about the first n bytes of s, up to the end of a line if one is near,
-// and not more than openLines of them. It does not end inside a character.
-func cutLines(s string, n int) string {
+// and at most so many lines. It does not end inside a character.
+func cutLines(s string, n, lines int) string {
 	if len(s) > n {
 		for n > 0 && !utf8.RuneStart(s[n]) {
 			n--
@@ -113,10 +172,9 @@ func cutLines(s string, n int) string {
 		}
 		s = s[:n]
 	}
-	lines := 0
 	for i := range len(s) {
 		if s[i] == '\n' {
-			if lines++; lines == openLines {
+			if lines--; lines <= 0 {
 				return s[:i+1]
 			}
 		}
@@ -135,13 +193,13 @@ func bytesOf(n int) string {
 const recent = 6
 
 // conversation shows messages; those of an input that were said long before are folded.
-func (t *texts) conversation(list []message, fold bool) g.Node {
+func (t *texts) conversation(list []message, fold bool) h.Node {
 	first := 0
 	if fold {
 		first = max(len(list)-recent, 0)
 	}
 	// What the model was told to be comes before all, folded by itself.
-	var nodes []g.Node
+	var nodes []h.Node
 	system := 0
 	for system < len(list) && (list[system].role == "system" || list[system].role == "developer") {
 		system++
@@ -150,47 +208,47 @@ func (t *texts) conversation(list []message, fold bool) g.Node {
 		nodes = append(nodes, t.message(&list[i]))
 	}
 	if earlier := list[system:max(first, system)]; len(earlier) > 1 {
-		n, inside := 0, []g.Node{}
+		n, inside := 0, []h.Node{}
 		for i := range earlier {
 			n += earlier[i].size()
 			inside = append(inside, t.message(&earlier[i]))
 		}
 		nodes = append(nodes, h.Details(h.Class("earlier"),
-			h.Summary(g.Text(plural(int64(len(earlier)), "earlier message", "earlier messages")+", "+bytesOf(n))), g.Group(inside)))
+			h.Summary(h.Text(plural(int64(len(earlier)), "earlier message", "earlier messages")+", "+bytesOf(n))), h.Group(inside)))
 	} else {
 		first = system
 	}
 	for i := max(first, system); i < len(list); i++ {
 		nodes = append(nodes, t.message(&list[i]))
 	}
-	return g.Group(nodes)
+	return h.Group(nodes)
 }
 
 var roles = map[string]string{"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "model": "assistant", "tool": "tool", "function": "tool"}
 
 // message shows one.
-func (t *texts) message(m *message) g.Node {
+func (t *texts) message(m *message) h.Node {
 	if m.omitted > 0 {
-		return h.P(h.Class("omitted"), g.Text(plural(int64(m.omitted), "message", "messages")+" left out when this was stored, for want of room (OCT_MAX_TEXT_BYTES)"))
+		return h.P(h.Class("omitted"), h.Text(plural(int64(m.omitted), "message", "messages")+" left out when this was stored, for want of room (OCT_MAX_TEXT_BYTES)"))
 	}
 	class := roles[m.role]
 	if class == "" {
 		class = "other"
 	}
-	var nodes []g.Node
+	var nodes []h.Node
 	for i := range m.parts {
 		nodes = append(nodes, t.part(&m.parts[i]))
 	}
 	if len(m.parts) == 0 {
-		nodes = append(nodes, h.P(h.Class("cut"), g.Text("An empty message.")))
+		nodes = append(nodes, h.P(h.Class("cut"), h.Text("An empty message.")))
 	}
 	role := h.Span(h.Class("role"), say(m.role))
-	size := h.Span(h.Class("size"), g.Text(plural(int64(utf8len(m)), "character", "characters")))
+	size := h.Span(h.Class("size"), h.Text(plural(int64(utf8len(m)), "character", "characters")))
 	if class == "system" && m.size() > 300 {
-		return h.Details(h.Class("message "+class), h.Summary(role, size), g.Group(nodes))
+		return h.Details(h.Class("message "+class), h.Summary(role, size), h.Group(nodes))
 	}
 	return h.Article(h.Class("message "+class), h.Header(role, size,
-		g.If(m.finish != "", h.Span(h.Class("size"), g.Text("stopped: "), say(m.finish)))), g.Group(nodes))
+		h.If(m.finish != "", h.Span(h.Class("size"), h.Text("stopped: "), say(m.finish)))), h.Group(nodes))
 }
 
 func utf8len(m *message) (n int) {
@@ -200,29 +258,29 @@ func utf8len(m *message) (n int) {
 	return n
 }
 
-func (t *texts) part(p *part) g.Node {
+func (t *texts) part(p *part) h.Node {
 	switch p.kind {
 	case partReasoning:
-		return h.Details(h.Class("part reasoning"), h.Summary(g.Text("reasoning, "+plural(int64(utf8.RuneCountInString(p.text)), "character", "characters"))), t.body(p.text))
+		return h.Details(h.Class("part reasoning"), h.Summary(h.Text("reasoning, "+plural(int64(utf8.RuneCountInString(p.text)), "character", "characters"))), t.body(p.text))
 	case partCall:
-		return h.Div(h.Class("part call"), h.P(h.Class("toolname"), g.Text("calls "), h.Code(say(p.name)), id(p.id)), g.If(p.text != "", t.body(p.text)))
+		return h.Div(h.Class("part call"), h.P(h.Class("toolname"), h.Text("calls "), h.Code(say(p.name)), id(p.id)), h.If(p.text != "", t.body(p.text)))
 	case partResult:
-		name := g.Group{g.Text("result")}
+		name := h.Group{h.Text("result")}
 		if p.name != "" {
-			name = g.Group{g.Text("result of "), h.Code(say(p.name))}
+			name = h.Group{h.Text("result of "), h.Code(say(p.name))}
 		}
 		inside := t.body(p.text)
 		if p.text == "" {
-			inside = h.P(h.Class("cut"), g.Text("An empty result."))
+			inside = h.P(h.Class("cut"), h.Text("An empty result."))
 		}
 		return h.Div(h.Class("part result"), h.P(h.Class("toolname"), name, id(p.id)), inside)
 	case partOther:
-		return h.Div(h.Class("part"), h.P(h.Class("toolname"), g.If(p.name != "", h.Code(say(p.name)))), t.body(p.text))
+		return h.Div(h.Class("part"), h.P(h.Class("toolname"), h.If(p.name != "", h.Code(say(p.name)))), t.body(p.text))
 	}
 	return t.body(p.text)
 }
 
-func id(s string) g.Node {
+func id(s string) h.Node {
 	if s == "" {
 		return nil
 	}
@@ -245,7 +303,7 @@ func shorten(s string, n int) string {
 }
 
 // middle is a stored id, of which the middle is left out: its end tells it from others.
-func middle(s string, n int) g.Node {
+func middle(s string, n int) h.Node {
 	runes := []rune(s)
 	if len(runes) <= n {
 		return say(s)
@@ -255,7 +313,7 @@ func middle(s string, n int) g.Node {
 }
 
 // named is a stored name, shortened, with the whole of it as its title.
-func named(s string, n int) g.Node {
+func named(s string, n int) h.Node {
 	if short := shorten(s, n); short != s {
 		return h.Span(h.Title(visible(s)+" ("+strconv.Itoa(utf8.RuneCountInString(s))+" characters)"), say(short))
 	}

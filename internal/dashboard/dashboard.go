@@ -27,8 +27,7 @@ import (
 	"sync"
 	"time"
 
-	g "maragu.dev/gomponents"
-
+	"github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
@@ -146,7 +145,7 @@ func join(list []string, more ...string) []string {
 type answer struct {
 	status   int // 0 is 200
 	title    string
-	body     g.Node
+	body     html.Node
 	redirect string       // to go there instead
 	cookie   *http.Cookie // to be set
 	text     *string      // plain text instead of a page
@@ -203,19 +202,17 @@ func (d *Dashboard) serve(w http.ResponseWriter, req *http.Request, p page) {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	var body bytes.Buffer
+	var body []byte
 	if a.text != nil {
 		// Hostile text in the open: no browser may take it for anything else.
 		h.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
 		h.Set("Content-Type", "text/plain; charset=utf-8")
-		body.WriteString(*a.text)
+		body = []byte(*a.text)
 	} else {
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		if err := r.layout(a).Render(&body); err != nil {
-			d.opts.Log.Error("a page cannot be rendered", "path", req.URL.Path, "err", err)
-		}
+		body = html.Render(r.layout(a))
 	}
-	send(w, req, status, body.Bytes())
+	send(w, req, status, body)
 }
 
 // compressors are expensive to make: each holds a window of its own.

@@ -6,9 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -161,53 +159,53 @@ func plural(n int64, one, many string) string {
 }
 
 // unknown stands where a value is not known.
-func unknown(why string) g.Node {
-	return h.Span(h.Class("unknown"), h.Title(why), g.Text("unknown"))
+func unknown(why string) h.Node {
+	return h.Span(h.Class("unknown"), h.Title(why), h.Text("unknown"))
 }
 
 // none stands where there is nothing.
-func none() g.Node { return h.Span(h.Class("unknown"), g.Text("–")) }
+func none() h.Node { return h.Span(h.Class("unknown"), h.Text("–")) }
 
-func orUnknown(n *int64, format func(int64) string) g.Node {
+func orUnknown(n *int64, format func(int64) string) h.Node {
 	if n == nil {
-		return h.Span(h.Class("unknown"), h.Title("not reported"), g.Text("–"))
+		return h.Span(h.Class("unknown"), h.Title("not reported"), h.Text("–"))
 	}
-	return g.Text(format(*n))
+	return h.Text(format(*n))
 }
 
 const noPrice = "no cost was reported, and none can be computed: without tokens, or without a price for the model"
 
 // cost writes the cost of a call.
-func cost(usd *float64) g.Node {
+func cost(usd *float64) h.Node {
 	if usd == nil {
 		return unknown(noPrice)
 	}
-	return g.Text(dollars(*usd))
+	return h.Text(dollars(*usd))
 }
 
 // sumCost writes what calls cost, and how many of them are not in it.
-func sumCost(s view.Sums) g.Node {
+func sumCost(s view.Sums) h.Node {
 	usd := s.CostUSD()
 	if usd == nil {
 		return unknown(noPrice)
 	}
 	if s.Unpriced == 0 {
-		return g.Text(dollars(*usd))
+		return h.Text(dollars(*usd))
 	}
-	return g.Group{g.Text(dollars(*usd)), g.Text(" "),
-		h.Span(h.Class("unknown under"), h.Title(plural(s.Unpriced, "call has", "calls have")+" no known cost, which is not in this sum"), g.Text("+ "+count(s.Unpriced)+" unpriced"))}
+	return h.Group{h.Text(dollars(*usd)), h.Text(" "),
+		h.Span(h.Class("unknown under"), h.Title(plural(s.Unpriced, "call has", "calls have")+" no known cost, which is not in this sum"), h.Text("+ "+count(s.Unpriced)+" unpriced"))}
 }
 
-func sumTokens(s view.Sums) g.Node {
+func sumTokens(s view.Sums) h.Node {
 	n := s.Tokens()
 	if n == nil {
 		return unknown("no call of these reported tokens")
 	}
-	return h.Span(h.Title(count(*n)), g.Text(short(*n)))
+	return h.Span(h.Title(count(*n)), h.Text(short(*n)))
 }
 
 // clock writes when something happened: the time of day, and the date if it is not today.
-func (r *request) clock(ms int64) g.Node {
+func (r *request) clock(ms int64) h.Node {
 	t := r.time(ms)
 	layout := "15:04:05"
 	if y, d := t.Year(), t.YearDay(); y != r.now.Year() || d != r.now.YearDay() {
@@ -220,12 +218,12 @@ func (r *request) clock(ms int64) g.Node {
 }
 
 // moment writes when something happened, whole.
-func (r *request) moment(ms int64) g.Node {
+func (r *request) moment(ms int64) h.Node {
 	return r.stamp(ms, r.time(ms).Format("2 Jan 2006 15:04:05.000"))
 }
 
 // ago writes how long ago something was.
-func (r *request) ago(ms int64) g.Node { return r.stamp(ms, since(r.now.UnixMilli()-ms)) }
+func (r *request) ago(ms int64) h.Node { return r.stamp(ms, since(r.now.UnixMilli()-ms)) }
 
 func since(ms int64) string {
 	switch {
@@ -250,9 +248,9 @@ func span(ms int64) string {
 	return strconv.FormatInt(ms/86_400_000, 10) + " days"
 }
 
-func (r *request) stamp(ms int64, text string) g.Node {
+func (r *request) stamp(ms int64, text string) h.Node {
 	t := r.time(ms)
-	return g.El("time", g.Attr("datetime", t.UTC().Format("2006-01-02T15:04:05.000Z")), h.Title(t.Format("Mon 2 Jan 2006 15:04:05.000 MST")), g.Text(text))
+	return h.El("time", h.Attr("datetime", t.UTC().Format("2006-01-02T15:04:05.000Z")), h.Title(t.Format("Mon 2 Jan 2006 15:04:05.000 MST")), h.Text(text))
 }
 
 func (r *request) time(ms int64) time.Time { return time.UnixMilli(ms).In(r.zone) }

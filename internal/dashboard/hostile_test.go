@@ -67,7 +67,7 @@ func (f *fixture) plant(texts []string) (calls []string) {
 		otel, root := fmt.Sprintf("%032x", i+1), fmt.Sprintf("%016x", i+1)
 		for kind, c := range []db.InsertLLMTraceParams{
 			{InputText: &messages, OutputText: &messages, Status: "error", OTELTraceID: &otel, OTELSpanID: ptr(root + "a"), OTELParentSpanID: &root},
-			{InputText: &x, OutputText: &x, Status: "ok", OTELTraceID: &x, OTELSpanID: &x, OTELParentSpanID: &x},
+			{InputText: ptr(x), OutputText: ptr(x), Status: "ok", OTELTraceID: &x, OTELSpanID: &x, OTELParentSpanID: &x},
 		} {
 			c.TraceID, c.CreatedAt, c.Provider, c.Model = uuid(kind, i), at+int64(kind), x, x
 			c.ErrorType, c.ErrorMessage, c.SessionID, c.Agent, c.Operation, c.CostSource, c.Metadata = &x, &x, &x, &x, &x, &x, ptr(metadata)
@@ -107,9 +107,11 @@ func TestHostileTextIsText(t *testing.T) {
 			continue
 		}
 		found := 0
-		for _, pre := range byClass(doc, "text") {
-			if rawText(pre) == x {
-				found++
+		for _, said := range byClass(doc, "said") {
+			for _, pre := range byClass(said, "text") {
+				if rawText(pre) == x {
+					found++
+				}
 			}
 		}
 		if found != 2 {

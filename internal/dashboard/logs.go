@@ -5,10 +5,8 @@ import (
 	"strings"
 	"time"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -44,7 +42,7 @@ func (r *request) errors() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := g.Group{
+	body := h.Group{
 		r.heading("Errors"),
 		r.filterLine(view.EntryParams, []example{{"calls only", "kind:call"}, {"critical", "severity:critical"}, {"errors and worse", "severity:error"}}),
 		r.detail(shown),
@@ -53,12 +51,12 @@ func (r *request) errors() (*answer, error) {
 	if len(groups.Groups) == 0 {
 		content = r.noErrors(extent)
 	}
-	var searched g.Node
+	var searched h.Node
 	if groups.SearchedTo != nil {
-		searched = h.P(h.Class("note"), g.Text("Counted back to "), r.moment(*groups.SearchedTo), g.Text(" in the time there was; older ones are not in it. "))
+		searched = h.P(h.Class("note"), h.Text("Counted back to "), r.moment(*groups.SearchedTo), h.Text(" in the time there was; older ones are not in it. "))
 	}
 	if groups.Others > 0 {
-		searched = g.Group{searched, h.P(h.Class("note"), g.Text(plural(groups.Others, "error is", "errors are")+" in groups that are not listed."))}
+		searched = h.Group{searched, h.P(h.Class("note"), h.Text(plural(groups.Others, "error is", "errors are")+" in groups that are not listed."))}
 	}
 	body = append(body, section("groups", "", content, searched, r.downloads("/errors")))
 	if one {
@@ -67,26 +65,26 @@ func (r *request) errors() (*answer, error) {
 	return &answer{title: "Errors", body: body}, nil
 }
 
-func (r *request) noErrors(e view.Extent) g.Node {
+func (r *request) noErrors(e view.Extent) h.Node {
 	if e == (view.Extent{}) || r.filter.Narrow() {
 		return r.noRows("errors", e.LastError, e)
 	}
 	wide := r.times()
 	wide.Since, wide.Until = all, view.Instant{}
-	return h.Div(h.Class("empty"), h.H2(g.Text("Nothing failed")), h.P(g.Text("No call failed and no error was reported in this time.")),
-		h.P(h.A(h.Href(link("/errors", wide)), g.Text("Look at everything that is stored"))))
+	return h.Div(h.Class("empty"), h.H2(h.Text("Nothing failed")), h.P(h.Text("No call failed and no error was reported in this time.")),
+		h.P(h.A(h.Href(link("/errors", wide)), h.Text("Look at everything that is stored"))))
 }
 
-func (r *request) groupTable(groups *view.ErrorGroups) g.Node {
-	var rows []g.Node
+func (r *request) groupTable(groups *view.ErrorGroups) h.Node {
+	var rows []h.Node
 	for i := range groups.Groups {
 		e := &groups.Groups[i]
 		f := r.filter
 		f.Fingerprint = e.Fingerprint
-		models := []g.Node{}
+		models := []h.Node{}
 		for i, m := range e.Models {
 			if i > 0 {
-				models = append(models, g.Text(", "))
+				models = append(models, h.Text(", "))
 			}
 			models = append(models, named(m, 40))
 		}
@@ -95,11 +93,11 @@ func (r *request) groupTable(groups *view.ErrorGroups) g.Node {
 			last = h.A(h.Href(link(callPath(e.LastID), withStatus(r.times()))), r.ago(e.LastAt))
 		}
 		rows = append(rows, h.Tr(h.Class("group"),
-			h.Td(h.Class("n big"), h.A(h.Class("row"), h.Href(link("/errors", f)), g.Text(count(e.Count)))),
-			h.Td(h.Class("text"), severity(e.Severity), g.Text(" "), h.Strong(named(e.Name, 48)), g.Text(" "), h.Span(h.Class("dim"), g.Text(kindNames[e.Kind])),
+			h.Td(h.Class("n big"), h.A(h.Class("row"), h.Href(link("/errors", f)), h.Text(count(e.Count)))),
+			h.Td(h.Class("text"), severity(e.Severity), h.Text(" "), h.Strong(named(e.Name, 48)), h.Text(" "), h.Span(h.Class("dim"), h.Text(kindNames[e.Kind])),
 				h.Span(h.Class("reply"), sayOr(e.Message))),
 			h.Td(h.Class("course wide"), chart.SparkBars(e.Series)),
-			h.Td(h.Class("models wide"), g.Group(models)),
+			h.Td(h.Class("models wide"), h.Group(models)),
 			h.Td(h.Class("wide"), r.ago(e.FirstAt)),
 			h.Td(last)))
 	}
@@ -111,7 +109,7 @@ func (r *request) groupTable(groups *view.ErrorGroups) g.Node {
 
 var kindNames = map[string]string{view.KindCall: "call", view.KindError: "error", view.KindEvent: "event", view.KindSpan: "span"}
 
-func severity(s string) g.Node {
+func severity(s string) h.Node {
 	class := "badge"
 	switch s {
 	case "error", "critical":
@@ -148,7 +146,7 @@ func (r *request) logs() (*answer, error) {
 	if len(list.Rows) == 0 && list.Next == nil && r.before == (view.Cursor{}) {
 		content = r.noRows("entries", latest(extent.LastError, extent.LastEvent, extent.LastSpan), extent)
 	}
-	return &answer{title: "Logs", body: g.Group{
+	return &answer{title: "Logs", body: h.Group{
 		r.heading("Logs and events"),
 		r.filterLine(view.EntryParams, []example{{"errors", "kind:error"}, {"events", "kind:event"}, {"spans", "kind:span"}, {"warnings and worse", "severity:warning"}}),
 		r.detail(shown),
@@ -167,11 +165,11 @@ func latest(list ...*int64) (newest *int64) {
 
 // entryTable lists what happened. Rows of calls lead to the call, others to themselves
 // on the page at path.
-func (r *request) entryTable(rows []view.Entry, path string, models bool) g.Node {
+func (r *request) entryTable(rows []view.Entry, path string, models bool) h.Node {
 	if len(rows) == 0 {
 		return nil
 	}
-	var trs []g.Node
+	var trs []h.Node
 	for i := range rows {
 		e := &rows[i]
 		href := link(path, r.filter, "show", e.Kind+"."+e.TraceID)
@@ -182,13 +180,13 @@ func (r *request) entryTable(rows []view.Entry, path string, models bool) g.Node
 		if e.Session != nil {
 			session = h.A(h.Href(link(sessionPath(*e.Session), r.times())), named(*e.Session, 24))
 		}
-		about := g.Node(session)
+		about := h.Node(session)
 		if e.Model != nil && models {
-			about = g.Group{named(*e.Model, 28), g.Text(" "), h.Span(h.Class("dim"), session)}
+			about = h.Group{named(*e.Model, 28), h.Text(" "), h.Span(h.Class("dim"), session)}
 		}
-		took := g.Node(nil)
+		took := h.Node(nil)
 		if e.DurationMS != nil {
-			took = g.Text(duration(*e.DurationMS))
+			took = h.Text(duration(*e.DurationMS))
 		}
 		trs = append(trs, h.Tr(h.Class("entry "+severityClass(e.Severity)),
 			h.Td(h.Class("when"), h.A(h.Class("row"), h.Href(href), r.clock(e.CreatedAt))),
@@ -196,12 +194,12 @@ func (r *request) entryTable(rows []view.Entry, path string, models bool) g.Node
 			h.Td(h.Class("text"), h.Strong(named(e.Name, 48)), h.Span(h.Class("reply"), said(e.Message))),
 			h.Td(h.Class("in"), about),
 			h.Td(h.Class("n took"), took),
-			h.Td(h.Class("near"), h.A(h.Class("quietly"), h.Href(link("/calls", around(r.times(), e.CreatedAt, 2*time.Minute))), g.Text("calls near")))))
+			h.Td(h.Class("near"), h.A(h.Class("quietly"), h.Href(link("/calls", around(r.times(), e.CreatedAt, 2*time.Minute))), h.Text("calls near")))))
 	}
 	return table("Entries, newest first", []string{"Time", "Kind", "What", "Where", "#Took", "Beside"}, trs)
 }
 
-func said(s *string) g.Node {
+func said(s *string) h.Node {
 	if s == nil {
 		return nil
 	}
@@ -218,7 +216,7 @@ func severityClass(s string) string {
 	return ""
 }
 
-func orKind(e *view.Entry) g.Node {
+func orKind(e *view.Entry) h.Node {
 	if e.Severity != "" && e.Kind != view.KindSpan {
 		return severity(e.Severity)
 	}
@@ -226,7 +224,7 @@ func orKind(e *view.Entry) g.Node {
 	if e.Severity != "" {
 		class = "badge bad"
 	}
-	return h.Span(h.Class(class), g.Text(kindNames[e.Kind]))
+	return h.Span(h.Class(class), h.Text(kindNames[e.Kind]))
 }
 
 // shown returns the entry that the page is to show whole, or nil.
@@ -243,7 +241,7 @@ func (r *request) shown(ctx context.Context, v *view.View) (*view.EntryDetail, e
 }
 
 // detail is an entry, whole.
-func (r *request) detail(e *view.EntryDetail) g.Node {
+func (r *request) detail(e *view.EntryDetail) h.Node {
 	if e == nil {
 		return nil
 	}
@@ -252,29 +250,29 @@ func (r *request) detail(e *view.EntryDetail) g.Node {
 	if e.Session != nil {
 		session = h.A(h.Href(link(sessionPath(*e.Session), r.times())), named(*e.Session, 60))
 	}
-	pairs := []g.Node{fact("Time", r.moment(e.CreatedAt)), fact("Kind", g.Text(kindNames[e.Kind])), fact("Session", session), fact("Agent", sayOr(e.Agent))}
+	pairs := []h.Node{fact("Time", r.moment(e.CreatedAt)), fact("Kind", h.Text(kindNames[e.Kind])), fact("Session", session), fact("Agent", sayOr(e.Agent))}
 	if e.DurationMS != nil {
-		pairs = append(pairs, fact("Took", g.Text(duration(*e.DurationMS))))
+		pairs = append(pairs, fact("Took", h.Text(duration(*e.DurationMS))))
 	}
 	pairs = append(pairs, fact("Id", h.Code(say(e.TraceID))))
 	if e.OTELTraceID != nil {
 		pairs = append(pairs, fact("OpenTelemetry trace", h.Code(say(*e.OTELTraceID))), fact("span", h.Code(sayOr(e.OTELSpanID))))
 	}
-	var texts []g.Node
+	var texts []h.Node
 	if e.Message != nil && *e.Message != "" {
 		texts = append(texts, t.body(*e.Message))
 	}
 	if e.StackTrace != nil && *e.StackTrace != "" {
-		texts = append(texts, h.H3(g.Text("Stack trace")), t.body(*e.StackTrace))
+		texts = append(texts, h.H3(h.Text("Stack trace")), t.body(*e.StackTrace))
 	}
 	if e.Fingerprint != "" {
 		f := r.times()
 		f.Fingerprint = e.Fingerprint
-		texts = append(texts, h.P(h.Class("more"), h.A(h.Href(link("/errors", f)), g.Text("All of this kind"))))
+		texts = append(texts, h.P(h.Class("more"), h.A(h.Href(link("/errors", f)), h.Text("All of this kind"))))
 	}
 	return h.Section(h.Class("card shown"), h.ID("shown"),
-		h.H2(severity(e.Severity), g.Text(" "), named(e.Name, 100), g.Text(" "), h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.filter)), g.Text("Close"))),
-		h.Div(h.Class("call-page"), h.Div(h.Class("talk"), g.Group(texts)), h.Aside(h.Aria("label", "Facts"), list(pairs...), metadata(members(e.Metadata), "Metadata", true),
-			h.P(h.A(h.Href(link("/calls", around(r.times(), e.CreatedAt, 2*time.Minute))), g.Text("Calls near it")), g.Text(", "),
-				h.A(h.Href(link("/system", around(r.times(), e.CreatedAt, 30*time.Minute))), g.Text("the host"))))))
+		h.H2(severity(e.Severity), h.Text(" "), named(e.Name, 100), h.Text(" "), h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.filter)), h.Text("Close"))),
+		h.Div(h.Class("call-page"), h.Div(h.Class("talk"), h.Group(texts)), h.Aside(h.Aria("label", "Facts"), list(pairs...), metadata(members(e.Metadata), "Metadata", true),
+			h.P(h.A(h.Href(link("/calls", around(r.times(), e.CreatedAt, 2*time.Minute))), h.Text("Calls near it")), h.Text(", "),
+				h.A(h.Href(link("/system", around(r.times(), e.CreatedAt, 30*time.Minute))), h.Text("the host"))))))
 }

@@ -6,10 +6,8 @@ import (
 	"strings"
 	"time"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -56,15 +54,15 @@ func (r *request) overview() (*answer, error) {
 		return nil, err
 	}
 	if extent == (view.Extent{}) {
-		return &answer{title: "Overview", body: g.Group{r.heading("Overview"), r.neverReceived()}}, nil
+		return &answer{title: "Overview", body: h.Group{r.heading("Overview"), r.neverReceived()}}, nil
 	}
 	recent := r.callTable(calls.Rows, r.times(), true)
 	if len(calls.Rows) == 0 {
 		recent = r.noCalls(extent)
 	}
-	body := g.Group{
+	body := h.Group{
 		r.heading("Overview"),
-		h.Div(h.Class("tiles"), h.ID("tiles"), h.Data("live", ""), g.Group(r.tiles(s, before, host))),
+		h.Div(h.Class("tiles"), h.ID("tiles"), h.Data("live", ""), h.Group(r.tiles(s, before, host))),
 		h.Div(h.Class("columns"),
 			section("cost", "", r.costChart(s)),
 			section("latency", "", r.latencyChart(s)),
@@ -73,22 +71,22 @@ func (r *request) overview() (*answer, error) {
 			section("top", "What cost most", r.topSessions(top, s.Total)),
 			section("models", "Models", r.models(s)),
 		),
-		g.If(len(failed.Rows) > 0, section("failures", "Latest failures", r.entryTable(failed.Rows, "/errors", false),
-			h.P(h.Class("more"), h.A(h.Href(link("/errors", r.times())), g.Text("All errors, grouped"))))),
+		h.If(len(failed.Rows) > 0, section("failures", "Latest failures", r.entryTable(failed.Rows, "/errors", false),
+			h.P(h.Class("more"), h.A(h.Href(link("/errors", r.times())), h.Text("All errors, grouped"))))),
 		section("recent", "Recent calls", recent,
-			g.If(calls.Next != nil, h.P(h.Class("more"), h.A(h.Href(link("/calls", r.times())), g.Text("All calls"))))),
+			h.If(calls.Next != nil, h.P(h.Class("more"), h.A(h.Href(link("/calls", r.times())), h.Text("All calls"))))),
 	}
 	return &answer{title: "Overview", body: body}, nil
 }
 
 // tile is a number that leads to what it counts.
-func tile(href, label string, value g.Node, class string, below ...g.Node) g.Node {
-	return h.A(h.Class("tile "+class), h.Href(href), h.Span(h.Class("label"), g.Text(label)), h.Span(h.Class("value"), value), g.Group(below))
+func tile(href, label string, value h.Node, class string, below ...h.Node) h.Node {
+	return h.A(h.Class("tile "+class), h.Href(href), h.Span(h.Class("label"), h.Text(label)), h.Span(h.Class("value"), value), h.Group(below))
 }
 
-func sub(nodes ...g.Node) g.Node { return h.Span(h.Class("sub"), g.Group(nodes)) }
+func sub(nodes ...h.Node) h.Node { return h.Span(h.Class("sub"), h.Group(nodes)) }
 
-func (r *request) tiles(s, before *view.Stats, host *view.System) []g.Node {
+func (r *request) tiles(s, before *view.Stats, host *view.System) []h.Node {
 	t := s.Total
 	var calls, costs, tokens, failures, latency []float64
 	for _, b := range s.Series {
@@ -111,22 +109,22 @@ func (r *request) tiles(s, before *view.Stats, host *view.System) []g.Node {
 	if t.Failed > 0 {
 		failedClass = "bad"
 	}
-	cost := h.Span(h.Class("unknown"), g.Text("unknown"))
+	cost := h.Span(h.Class("unknown"), h.Text("unknown"))
 	if usd := t.CostUSD(); usd != nil {
-		cost = g.Text(dollars(*usd))
+		cost = h.Text(dollars(*usd))
 	}
-	costSub := g.Node(g.Text("of every call"))
+	costSub := h.Node(h.Text("of every call"))
 	switch {
 	case t.Calls == 0:
-		costSub = g.Text("no calls")
+		costSub = h.Text("no calls")
 	case t.Unpriced == t.Calls:
-		costSub = g.Text("none is known")
+		costSub = h.Text("none is known")
 	case t.Unpriced > 0:
-		costSub = h.Span(h.Class("warn"), g.Text(count(t.Unpriced)+" unpriced, not in it"))
+		costSub = h.Span(h.Class("warn"), h.Text(count(t.Unpriced)+" unpriced, not in it"))
 	}
 	if before != nil && before.Total.Unpriced == 0 && t.Unpriced == 0 {
 		if change := compare(float64(t.CostNanoUSD), float64(before.Total.CostNanoUSD)); change != "" {
-			costSub = g.Text(change)
+			costSub = h.Text(change)
 		}
 	}
 	callsSub := ""
@@ -140,21 +138,21 @@ func (r *request) tiles(s, before *view.Stats, host *view.System) []g.Node {
 	if t.CacheReadTokens > 0 {
 		tokensSub += ", " + share(t.CacheReadTokens, t.PromptTokens) + " from cache"
 	}
-	list := []g.Node{
-		tile(link("/calls", f), "Calls", g.Text(count(t.Calls)), "", sub(g.Text(callsSub)), chart.Spark(calls)),
+	list := []h.Node{
+		tile(link("/calls", f), "Calls", h.Text(count(t.Calls)), "", sub(h.Text(callsSub)), chart.Spark(calls)),
 		tile(link("/sessions", f), "Cost", cost, "", sub(costSub), chart.Spark(costs)),
-		tile(link("/calls", f), "Tokens", sumTokens(t), "", sub(g.Text(tokensSub)), chart.Spark(tokens)),
-		tile(link("/errors", f), "Failed calls", g.Text(count(t.Failed)), failedClass, sub(g.Text(orNone(share(t.Failed, t.Calls), " of calls"))), chart.Spark(failures)),
+		tile(link("/calls", f), "Tokens", sumTokens(t), "", sub(h.Text(tokensSub)), chart.Spark(tokens)),
+		tile(link("/errors", f), "Failed calls", h.Text(count(t.Failed)), failedClass, sub(h.Text(orNone(share(t.Failed, t.Calls), " of calls"))), chart.Spark(failures)),
 	}
 	slow := f
 	if p := s.Latency; p != nil {
 		slow.MinLatencyMS = p.P95
-		list = append(list, tile(link("/calls", slow), "Latency p95", g.Text(duration(p.P95)), "",
-			sub(g.Text("p50 "+duration(p.P50)+", p99 "+duration(p.P99))),
+		list = append(list, tile(link("/calls", slow), "Latency p95", h.Text(duration(p.P95)), "",
+			sub(h.Text("p50 "+duration(p.P50)+", p99 "+duration(p.P99))),
 			chart.Strip(chart.Milliseconds(axisDuration), []chart.Percentile{{Name: "p50", Value: float64(p.P50)}, {Name: "p95", Value: float64(p.P95)}, {Name: "p99", Value: float64(p.P99)}}),
 			chart.Spark(latency)))
 	} else {
-		list = append(list, tile(link("/calls", f), "Latency p95", none(), "", sub(g.Text(orNone(s.LatencyNote, "")))))
+		list = append(list, tile(link("/calls", f), "Latency p95", none(), "", sub(h.Text(orNone(s.LatencyNote, "")))))
 	}
 	list = append(list, r.memoryTile(host), r.pushTile())
 	return list
@@ -188,11 +186,11 @@ func compare(now, before float64) string {
 	return sign + digits(math.Round(change)) + "% on before"
 }
 
-func (r *request) memoryTile(host *view.System) g.Node {
+func (r *request) memoryTile(host *view.System) h.Node {
 	href := link("/system", r.times())
 	last := host.Last
 	if last == nil || last.MemTotal == nil || last.MemAvail == nil {
-		return tile(href, "Memory", none(), "", sub(g.Text("no readings of the host")))
+		return tile(href, "Memory", none(), "", sub(h.Text("no readings of the host")))
 	}
 	used := make([]float64, len(host.Points))
 	for i, p := range host.Points {
@@ -207,7 +205,7 @@ func (r *request) memoryTile(host *view.System) g.Node {
 	if age := r.now.UnixMilli() - last.CreatedAt; age > 5*60_000 {
 		text += ", " + since(age)
 	}
-	return tile(href, "Memory", g.Text(size(float64(now))), class, sub(g.Text(text)), chart.Spark(used))
+	return tile(href, "Memory", h.Text(size(float64(now))), class, sub(h.Text(text)), chart.Spark(used))
 }
 
 func avg(s *view.Stat) float64 {
@@ -217,7 +215,7 @@ func avg(s *view.Stat) float64 {
 	return s.Avg
 }
 
-func (r *request) pushTile() g.Node {
+func (r *request) pushTile() h.Node {
 	href := link("/push", r.times())
 	s := r.d.opts.Session()
 	if s == nil {
@@ -225,7 +223,7 @@ func (r *request) pushTile() g.Node {
 	}
 	books := s.Writer.Books()
 	if s.Delivery == nil {
-		return tile(href, "Push", h.Span(h.Class("unknown"), g.Text("off")), "", sub(g.Text("kept on this machine only")))
+		return tile(href, "Push", h.Span(h.Class("unknown"), h.Text("off")), "", sub(h.Text("kept on this machine only")))
 	}
 	st := s.Delivery.Status()
 	text := count(books.Pending()) + " waiting"
@@ -234,11 +232,11 @@ func (r *request) pushTile() g.Node {
 	}
 	switch {
 	case st.Refused || st.Failures > 0:
-		return tile(href, "Push", g.Text("failing"), "bad", sub(g.Text(text)))
+		return tile(href, "Push", h.Text("failing"), "bad", sub(h.Text(text)))
 	case st.LastSuccess > 0:
-		return tile(href, "Push", r.ago(st.LastSuccess), "", sub(g.Text(text)))
+		return tile(href, "Push", r.ago(st.LastSuccess), "", sub(h.Text(text)))
 	}
-	return tile(href, "Push", g.Text("not yet"), "", sub(g.Text(text)))
+	return tile(href, "Push", h.Text("not yet"), "", sub(h.Text(text)))
 }
 
 // starts returns the buckets of statistics.
@@ -250,7 +248,7 @@ func starts(s *view.Stats) []int64 {
 	return list
 }
 
-func (r *request) costChart(s *view.Stats) g.Node {
+func (r *request) costChart(s *view.Stats) h.Node {
 	t := chart.Time{
 		ID: "cost-chart", Title: "Cost by model, " + perBucket(s.BucketMS), Starts: starts(s), Until: s.Until, Zone: r.zone, Unit: chart.Values(axisDollars),
 		Link: func(b int) string {
@@ -305,7 +303,7 @@ func perBucket(ms int64) string {
 	return "by " + count(int64(d/time.Hour)) + " hours"
 }
 
-func (r *request) latencyChart(s *view.Stats) g.Node {
+func (r *request) latencyChart(s *view.Stats) h.Node {
 	p50, p95, p99 := make([]float64, len(s.Series)), make([]float64, len(s.Series)), make([]float64, len(s.Series))
 	for i, b := range s.Series {
 		p50[i], p95[i], p99[i] = nan, nan, nan
@@ -323,11 +321,11 @@ func (r *request) latencyChart(s *view.Stats) g.Node {
 	})
 }
 
-func (r *request) topSessions(top *view.TopSessions, total view.Sums) g.Node {
+func (r *request) topSessions(top *view.TopSessions, total view.Sums) h.Node {
 	if len(top.Rows) == 0 {
-		return h.P(h.Class("quiet"), g.Text("No session had a call in this time. Calls without a session id are not listed here."))
+		return h.P(h.Class("quiet"), h.Text("No session had a call in this time. Calls without a session id are not listed here."))
 	}
-	var rows []g.Node
+	var rows []h.Node
 	for _, s := range top.Rows {
 		sums := s.Sums
 		if s.InRange != nil {
@@ -341,34 +339,34 @@ func (r *request) topSessions(top *view.TopSessions, total view.Sums) g.Node {
 		f.Session = s.ID
 		rows = append(rows, h.Tr(
 			h.Td(h.A(h.Class("row"), h.Href(link(sessionPath(s.ID), r.times())), named(s.ID, 40)), chart.Share(usd, float64(total.CostNanoUSD)/1e9)),
-			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), g.Text(count(sums.Calls)))),
+			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), h.Text(count(sums.Calls)))),
 			h.Td(h.Class("n wide"), sumTokens(sums)),
 			h.Td(h.Class("n"), failedCount(sums, f)),
 			h.Td(h.Class("n"), sumCost(sums))))
 	}
-	var note g.Node
+	var note h.Node
 	if top.SearchedTo != nil {
-		note = h.P(h.Class("note"), g.Text("There was time to look back to "), r.clock(*top.SearchedTo), g.Text(" only."))
+		note = h.P(h.Class("note"), h.Text("There was time to look back to "), r.clock(*top.SearchedTo), h.Text(" only."))
 	}
-	return g.Group{table("Sessions by cost", []string{"Session", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note,
-		h.P(h.Class("more"), h.A(h.Href(link("/sessions", r.times())), g.Text("All sessions")))}
+	return h.Group{table("Sessions by cost", []string{"Session", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note,
+		h.P(h.Class("more"), h.A(h.Href(link("/sessions", r.times())), h.Text("All sessions")))}
 }
 
 // failedCount is how many calls failed, which leads to them.
-func failedCount(s view.Sums, f view.Filter) g.Node {
+func failedCount(s view.Sums, f view.Filter) h.Node {
 	if s.Failed == 0 {
-		return g.Text("0")
+		return h.Text("0")
 	}
 	f.Status = "failed"
-	return h.A(h.Class("bad"), h.Href(link("/calls", f)), g.Text(count(s.Failed)))
+	return h.A(h.Class("bad"), h.Href(link("/calls", f)), h.Text(count(s.Failed)))
 }
 
-func (r *request) models(s *view.Stats) g.Node {
+func (r *request) models(s *view.Stats) h.Node {
 	if len(s.ByModel) == 0 {
-		return h.P(h.Class("quiet"), g.Text("No model was called in this time."))
+		return h.P(h.Class("quiet"), h.Text("No model was called in this time."))
 	}
 	const most = 8
-	var rows []g.Node
+	var rows []h.Node
 	for i, m := range s.ByModel {
 		if i == most {
 			break
@@ -381,26 +379,26 @@ func (r *request) models(s *view.Stats) g.Node {
 		f.Provider, f.Model = m.Provider, m.Name
 		name := h.A(h.Class("row"), h.Href(link("/calls", f)), named(m.Name, 34))
 		if m.Name == view.Others {
-			name, f = h.Span(g.Text("others")), r.times()
+			name, f = h.Span(h.Text("others")), r.times()
 		}
 		rows = append(rows, h.Tr(
-			h.Td(name, g.Text(" "), h.Span(h.Class("dim"), say(shorten(m.Provider, 20))), chart.Share(usd, float64(s.Total.CostNanoUSD)/1e9)),
-			h.Td(h.Class("n"), g.Text(count(m.Sums.Calls))),
+			h.Td(name, h.Text(" "), h.Span(h.Class("dim"), say(shorten(m.Provider, 20))), chart.Share(usd, float64(s.Total.CostNanoUSD)/1e9)),
+			h.Td(h.Class("n"), h.Text(count(m.Sums.Calls))),
 			h.Td(h.Class("n wide"), sumTokens(m.Sums)),
 			h.Td(h.Class("n"), failedCount(m.Sums, f)),
 			h.Td(h.Class("n"), sumCost(m.Sums))))
 	}
-	var note g.Node
+	var note h.Node
 	if n := len(s.ByModel) - most; n > 0 {
-		note = h.P(h.Class("note"), g.Text("And "+plural(int64(n), "model", "models")+" that cost less."))
+		note = h.P(h.Class("note"), h.Text("And "+plural(int64(n), "model", "models")+" that cost less."))
 	}
-	return g.Group{table("Models by cost", []string{"Model", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note}
+	return h.Group{table("Models by cost", []string{"Model", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note}
 }
 
 // table is a table whose columns with a # are numbers, and with a ~ are left out where
 // there is little room.
-func table(label string, columns []string, rows []g.Node) g.Node {
-	var head []g.Node
+func table(label string, columns []string, rows []h.Node) h.Node {
+	var head []h.Node
 	for _, c := range columns {
 		class := ""
 		if c[0] == '~' {
@@ -409,8 +407,8 @@ func table(label string, columns []string, rows []g.Node) g.Node {
 		if c[0] == '#' {
 			c, class = c[1:], class+" n"
 		}
-		attrs := []g.Node{g.Attr("scope", "col"), g.If(class != "", h.Class(strings.TrimSpace(class)))}
-		head = append(head, h.Th(append(attrs, g.Text(c))...))
+		attrs := []h.Node{h.Attr("scope", "col"), h.If(class != "", h.Class(strings.TrimSpace(class)))}
+		head = append(head, h.Th(append(attrs, h.Text(c))...))
 	}
 	return h.Div(h.Class("scroll"), h.Table(h.Class("list"), h.Aria("label", label), h.THead(h.Tr(head...)), h.TBody(rows...)))
 }

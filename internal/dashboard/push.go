@@ -7,9 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -33,14 +31,14 @@ func (r *request) push() (*answer, error) {
 	}
 	b := s.Writer.Books()
 	path := link("/push", r.times())
-	body := g.Group{
+	body := h.Group{
 		r.heading("Push"),
 		h.Div(h.Class("tiles"), h.ID("tiles"), h.Data("live", ""),
-			tile(path, "Waiting", g.Text(count(b.Pending())), "", sub(g.Text("of "+count(b.Received)+" received"))),
-			tile(path, "Delivered", g.Text(count(b.Delivered)), ""),
-			tile(path+"#quarantine", "In quarantine", g.Text(count(b.Quarantined)), badIf(b.Quarantined > 0), sub(g.Text("the remote will not have them"))),
-			tile(path, "Expired", g.Text(count(b.Expired)), "", sub(g.Text("deleted by age or size, no remote set"))),
-			tile(path, "Dropped", g.Text(count(b.Dropped)), badIf(b.Dropped > 0), sub(g.Text("deleted although undelivered"))),
+			tile(path, "Waiting", h.Text(count(b.Pending())), "", sub(h.Text("of "+count(b.Received)+" received"))),
+			tile(path, "Delivered", h.Text(count(b.Delivered)), ""),
+			tile(path+"#quarantine", "In quarantine", h.Text(count(b.Quarantined)), badIf(b.Quarantined > 0), sub(h.Text("the remote will not have them"))),
+			tile(path, "Expired", h.Text(count(b.Expired)), "", sub(h.Text("deleted by age or size, no remote set"))),
+			tile(path, "Dropped", h.Text(count(b.Dropped)), badIf(b.Dropped > 0), sub(h.Text("deleted although undelivered"))),
 		),
 		section("remote", "The remote", r.remote(s.Delivery)),
 		h.Div(h.ID("quarantine"), h.Data("live", ""), r.quarantine(s.Delivery, quarantine)),
@@ -49,55 +47,55 @@ func (r *request) push() (*answer, error) {
 	return &answer{title: "Push", body: body}, nil
 }
 
-func (r *request) remote(d *Delivery) g.Node {
+func (r *request) remote(d *Delivery) h.Node {
 	if d == nil {
-		return h.Div(h.Class("empty small"), h.H3(g.Text("Nothing is forwarded")),
-			h.P(g.Text("Events are kept on this machine only. Set OCT_PUSH_ENDPOINT to a URL, and start again, to have them delivered; those that wait go then too.")))
+		return h.Div(h.Class("empty small"), h.H3(h.Text("Nothing is forwarded")),
+			h.P(h.Text("Events are kept on this machine only. Set OCT_PUSH_ENDPOINT to a URL, and start again, to have them delivered; those that wait go then too.")))
 	}
 	st := d.Status()
-	at := func(ms int64, otherwise string) g.Node {
+	at := func(ms int64, otherwise string) h.Node {
 		if ms == 0 {
-			return g.Text(otherwise)
+			return h.Text(otherwise)
 		}
-		return g.Group{r.clock(ms), h.Span(h.Class("dim"), g.Text(", "), r.ago(ms))}
+		return h.Group{r.clock(ms), h.Span(h.Class("dim"), h.Text(", "), r.ago(ms))}
 	}
-	pairs := []g.Node{
+	pairs := []h.Node{
 		fact("Endpoint", h.Code(say(d.Endpoint))),
 		fact("Last success", at(st.LastSuccess, "never")),
 		fact("Last attempt", at(st.LastAttempt, "never")),
 		fact("Next attempt", at(st.NextAttempt, "now")),
 		fact("Oldest that waits", at(st.Oldest, "nothing waits")),
-		fact("Failed attempts in a row", g.Text(count(int64(st.Failures)))),
+		fact("Failed attempts in a row", h.Text(count(int64(st.Failures)))),
 	}
-	var wrong g.Node
+	var wrong h.Node
 	if st.LastError != "" {
 		text := "The last attempt failed: "
 		if st.Refused {
 			text = "The remote takes nothing until a setting is changed, there or here; all is kept. It says: "
 		}
-		wrong = h.Div(h.Class("why"), h.P(g.Text(text)), pre(st.LastError))
+		wrong = h.Div(h.Class("why"), h.P(h.Text(text)), pre(pieces(st.LastError)))
 	}
-	return g.Group{list(pairs...), wrong, r.act("push", "Push now")}
+	return h.Group{list(pairs...), wrong, r.act("push", "Push now")}
 }
 
 // act is a button that changes something. It is a form: no script is needed.
-func (r *request) act(action, label string) g.Node {
+func (r *request) act(action, label string) h.Node {
 	return h.Form(h.Class("act"), h.Method("post"), h.Action("/push"),
 		h.Input(h.Type("hidden"), h.Name("action"), h.Value(action)),
-		h.Button(h.Type("submit"), h.Class("primary"), g.Text(label)))
+		h.Button(h.Type("submit"), h.Class("primary"), h.Text(label)))
 }
 
-func (r *request) quarantine(d *Delivery, q view.List[view.Quarantined]) g.Node {
+func (r *request) quarantine(d *Delivery, q view.List[view.Quarantined]) h.Node {
 	if len(q.Rows) == 0 {
 		return nil
 	}
-	var rows []g.Node
+	var rows []h.Node
 	for _, e := range q.Rows {
 		href := link("/logs", r.times(), "show", e.Kind+"."+e.TraceID)
 		if e.Kind == view.KindCall {
 			href = link(callPath(e.TraceID), r.times())
 		}
-		event := g.Node(h.Code(say(e.TraceID)))
+		event := h.Node(h.Code(say(e.TraceID)))
 		switch e.Kind {
 		case view.KindCall, view.KindError, view.KindEvent, view.KindSpan:
 			event = h.A(h.Class("row"), h.Href(href), event)
@@ -105,23 +103,23 @@ func (r *request) quarantine(d *Delivery, q view.List[view.Quarantined]) g.Node 
 		rows = append(rows, h.Tr(h.Td(r.clock(e.CreatedAt)), h.Td(say(e.Kind)), h.Td(event), h.Td(h.Class("text"), say(e.Reason))))
 	}
 	return section("", "Quarantine: what the remote will not have", table("Events in quarantine", []string{"Since", "Kind", "Event", "Reason"}, rows),
-		g.If(q.Next != nil, h.P(h.Class("note"), g.Text("And more."))),
-		g.If(d != nil, r.act("retry", "Try them again")),
-		h.P(h.Class("note"), g.Text("To delete them instead: "), h.Code(g.Text("openclaw-trace quarantine drop"))))
+		h.If(q.Next != nil, h.P(h.Class("note"), h.Text("And more."))),
+		h.If(d != nil, r.act("retry", "Try them again")),
+		h.P(h.Class("note"), h.Text("To delete them instead: "), h.Code(h.Text("openclaw-trace quarantine drop"))))
 }
 
-func (r *request) attempts(rows []view.Push) g.Node {
+func (r *request) attempts(rows []view.Push) h.Node {
 	if len(rows) == 0 {
-		return h.P(h.Class("quiet"), g.Text("There was no attempt yet."))
+		return h.P(h.Class("quiet"), h.Text("There was no attempt yet."))
 	}
-	var trs []g.Node
+	var trs []h.Node
 	for _, p := range rows {
-		state := h.Span(h.Class("badge ok"), g.Text("ok"))
+		state := h.Span(h.Class("badge ok"), h.Text("ok"))
 		class := ""
 		if p.Status != "ok" {
 			state, class = h.Span(h.Class("badge bad"), say(p.Status)), "failed"
 		}
-		trs = append(trs, h.Tr(h.Class(class), h.Td(r.clock(p.CreatedAt)), h.Td(state), h.Td(h.Class("n"), g.Text(count(p.Events))),
+		trs = append(trs, h.Tr(h.Class(class), h.Td(r.clock(p.CreatedAt)), h.Td(state), h.Td(h.Class("n"), h.Text(count(p.Events))),
 			h.Td(h.Class("n"), orUnknown(p.DurationMS, duration)), h.Td(h.Class("text"), said(p.Error))))
 	}
 	return table("Attempts to deliver", []string{"Time", "Result", "#Events", "#Took", "Error"}, trs)
@@ -168,18 +166,18 @@ func (r *request) login() (*answer, error) {
 }
 
 func (r *request) loginPage(status int, wrong, next string) *answer {
-	var message g.Node
+	var message h.Node
 	if wrong != "" {
-		message = h.P(h.Class("why"), h.Role("alert"), g.Text(wrong))
+		message = h.P(h.Class("why"), h.Role("alert"), h.Text(wrong))
 	}
 	return &answer{status: status, title: "Log in", bare: true, body: h.Form(h.Class("login card"), h.Method("post"), h.Action("/login"),
-		h.H1(mark(), g.Text(" openclaw-trace")),
+		h.H1(mark(), h.Text(" openclaw-trace")),
 		message,
 		h.Input(h.Type("hidden"), h.Name("next"), h.Value(next)),
-		h.Label(h.For("token"), g.Text("Token")),
+		h.Label(h.For("token"), h.Text("Token")),
 		h.Input(h.Type("password"), h.ID("token"), h.Name("token"), h.Required(), h.AutoFocus(), h.AutoComplete("current-password")),
-		h.P(h.Class("note"), g.Text("The value of OCT_AUTH_TOKEN on the machine that this runs on. The browser keeps a cookie that is worth nothing elsewhere.")),
-		h.Button(h.Type("submit"), h.Class("primary"), g.Text("Log in")))}
+		h.P(h.Class("note"), h.Text("The value of OCT_AUTH_TOKEN on the machine that this runs on. The browser keeps a cookie that is worth nothing elsewhere.")),
+		h.Button(h.Type("submit"), h.Class("primary"), h.Text("Log in")))}
 }
 
 // logIn gives the cookie to who knows the token.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"math"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -31,18 +29,18 @@ func (r *request) sessions() (*answer, error) {
 	if len(list.Rows) == 0 && list.Next == nil && r.before == (view.Cursor{}) {
 		content = r.noRows("sessions", extent.LastCall, extent)
 	}
-	return &answer{title: "Sessions", body: g.Group{
+	return &answer{title: "Sessions", body: h.Group{
 		r.heading("Sessions"),
 		r.filterLine(view.SessionParams, nil),
 		section(r.liveList("list"), "", content, r.pager(list.Next, list.SearchedTo, len(list.Rows)), r.downloads("/sessions")),
 	}}, nil
 }
 
-func (r *request) sessionTable(rows []view.Session) g.Node {
+func (r *request) sessionTable(rows []view.Session) h.Node {
 	if len(rows) == 0 {
 		return nil
 	}
-	var trs []g.Node
+	var trs []h.Node
 	for _, s := range rows {
 		f := r.times()
 		f.Session, f.Since, f.Until = s.ID, all, view.Instant{}
@@ -56,13 +54,13 @@ func (r *request) sessionTable(rows []view.Session) g.Node {
 			h.Td(h.A(h.Class("row"), h.Href(link(sessionPath(s.ID), r.times())), named(s.ID, 48))),
 			h.Td(h.Class("wide"), agent),
 			h.Td(h.Class("wide"), r.clock(s.FirstAt)), h.Td(h.Class("wide"), r.ago(s.LastAt)),
-			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), g.Text(count(s.Sums.Calls)))),
+			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), h.Text(count(s.Sums.Calls)))),
 			h.Td(h.Class("n"), failedCount(s.Sums, f)),
 			h.Td(h.Class("n wide"), sumTokens(s.Sums)),
 			h.Td(h.Class("n"), sumCost(s.Sums))))
 	}
-	return g.Group{table("Sessions, those with the newest calls first", []string{"Session", "~Agent", "~First call", "~Last call", "#Calls", "#Failed", "~#Tokens", "#Cost"}, trs),
-		h.P(h.Class("note"), g.Text("Sums are of the whole session, not only of this time. "), h.A(h.Href(link("/", r.times())), g.Text("The overview")), g.Text(" has what cost most in a time."))}
+	return h.Group{table("Sessions, those with the newest calls first", []string{"Session", "~Agent", "~First call", "~Last call", "#Calls", "#Failed", "~#Tokens", "#Cost"}, trs),
+		h.P(h.Class("note"), h.Text("Sums are of the whole session, not only of this time. "), h.A(h.Href(link("/", r.times())), h.Text("The overview")), h.Text(" has what cost most in a time."))}
 }
 
 // session is one session: what it amounts to, and its calls.
@@ -106,18 +104,18 @@ func (r *request) session() (*answer, error) {
 	}
 	calls := r.callTable(list.Rows, f, false)
 	if len(list.Rows) == 0 {
-		calls = h.P(h.Class("quiet"), g.Text("No call of it is in this time, or they are deleted by now."))
+		calls = h.P(h.Class("quiet"), h.Text("No call of it is in this time, or they are deleted by now."))
 	}
 	tokens := sumTokens(s.Sums)
-	body := g.Group{
-		h.Nav(h.Class("crumbs"), h.Aria("label", "Way back"), h.A(h.Href(link("/sessions", r.times())), g.Text("Sessions"))),
+	body := h.Group{
+		h.Nav(h.Class("crumbs"), h.Aria("label", "Way back"), h.A(h.Href(link("/sessions", r.times())), h.Text("Sessions"))),
 		h.Div(h.Class("heading"), h.H1(named(id, 80)), r.range_()),
 		h.Div(h.Class("tiles"), h.ID("tiles"), h.Data("live", ""),
-			tile(link("/calls", f), "Calls", g.Text(count(s.Sums.Calls)), "", sub(g.Text("agent "), agent)),
-			tile(link("/calls", f), "Cost", sumCost(s.Sums), "", sub(g.Text("of the whole session"))),
-			tile(link("/calls", f), "Tokens", tokens, "", sub(g.Text("in "+short(s.Sums.PromptTokens)+", out "+short(s.Sums.CompletionTokens)))),
-			tile(link("/calls", withStatus(f)), "Failed calls", g.Text(count(s.Sums.Failed)), badIf(s.Sums.Failed > 0), sub(g.Text(orNone(share(s.Sums.Failed, s.Sums.Calls), " of calls")))),
-			tile(link("/calls", f), "Lasted", g.Text(duration(s.LastAt-s.FirstAt)), "", sub(r.clock(s.FirstAt), g.Text(" – "), r.clock(s.LastAt))),
+			tile(link("/calls", f), "Calls", h.Text(count(s.Sums.Calls)), "", sub(h.Text("agent "), agent)),
+			tile(link("/calls", f), "Cost", sumCost(s.Sums), "", sub(h.Text("of the whole session"))),
+			tile(link("/calls", f), "Tokens", tokens, "", sub(h.Text("in "+short(s.Sums.PromptTokens)+", out "+short(s.Sums.CompletionTokens)))),
+			tile(link("/calls", withStatus(f)), "Failed calls", h.Text(count(s.Sums.Failed)), badIf(s.Sums.Failed > 0), sub(h.Text(orNone(share(s.Sums.Failed, s.Sums.Calls), " of calls")))),
+			tile(link("/calls", f), "Lasted", h.Text(duration(s.LastAt-s.FirstAt)), "", sub(r.clock(s.FirstAt), h.Text(" – "), r.clock(s.LastAt))),
 		),
 		section(r.liveList("list"), "Its calls, newest first", calls, r.pager(list.Next, list.SearchedTo, len(list.Rows))),
 	}

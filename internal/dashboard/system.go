@@ -3,10 +3,8 @@ package dashboard
 import (
 	"context"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
-
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -42,15 +40,15 @@ func (r *request) system() (*answer, error) {
 		empty = empty && p.Count == 0
 	}
 	if empty {
-		return &answer{title: "System", body: g.Group{r.heading("System"), r.noReadings(extent)}}, nil
+		return &answer{title: "System", body: h.Group{r.heading("System"), r.noReadings(extent)}}, nil
 	}
-	var more g.Node
+	var more h.Node
 	if s.Last != nil {
 		more = metadata(members(s.Last.Metadata), "What else it says", true)
 	}
-	return &answer{title: "System", body: g.Group{
+	return &answer{title: "System", body: h.Group{
 		r.heading("System", r.measured(s.Last)),
-		h.Div(h.Class("charts"), h.ID("charts"), h.Data("live", ""), g.Group(r.systemCharts(s, stats))),
+		h.Div(h.Class("charts"), h.ID("charts"), h.Data("live", ""), h.Group(r.systemCharts(s, stats))),
 		h.Div(h.Class("columns"), section("", "The last reading", r.lastReading(s.Last)),
 			more),
 		r.downloads("/system"),
@@ -64,16 +62,16 @@ func first(e view.Extent, now int64) int64 {
 	return now - 24*3600_000
 }
 
-func (r *request) noReadings(e view.Extent) g.Node {
+func (r *request) noReadings(e view.Extent) h.Node {
 	if e.LastReading != nil {
 		return r.noRows("readings of the host", e.LastReading, e)
 	}
-	return h.Div(h.Class("empty"), h.H2(g.Text("No reading of the host yet")),
-		h.P(g.Text("They are taken every OCT_METRICS_INTERVAL, of the container if this runs in one.")))
+	return h.Div(h.Class("empty"), h.H2(h.Text("No reading of the host yet")),
+		h.P(h.Text("They are taken every OCT_METRICS_INTERVAL, of the container if this runs in one.")))
 }
 
 // measured says of what the readings are.
-func (r *request) measured(last *view.Reading) g.Node {
+func (r *request) measured(last *view.Reading) h.Node {
 	if last == nil {
 		return nil
 	}
@@ -90,10 +88,10 @@ func (r *request) measured(last *view.Reading) g.Node {
 	if text == "" {
 		return nil
 	}
-	return h.Span(h.Class("badge"), g.Text(text))
+	return h.Span(h.Class("badge"), h.Text(text))
 }
 
-func (r *request) systemCharts(s *view.System, stats *view.Stats) []g.Node {
+func (r *request) systemCharts(s *view.System, stats *view.Stats) []h.Node {
 	starts := make([]int64, len(s.Points))
 	for i, p := range s.Points {
 		starts[i] = p.At
@@ -131,7 +129,7 @@ func (r *request) systemCharts(s *view.System, stats *view.Stats) []g.Node {
 		return false
 	}
 	bytes := chart.Bytes(size)
-	var list []g.Node
+	var list []h.Node
 	if get := func(p view.Point) *view.Stat { return p.CPUPct }; has(get) {
 		c := base
 		c.ID, c.Title, c.Unit, c.Area, c.Max = "cpu", "CPU", chart.Values(percentage), true, 100
@@ -170,16 +168,16 @@ func limit(last *view.Reading, get func(*view.Reading) *int64) *chart.Limit {
 	return &chart.Limit{Value: v, Label: "limit " + size(v)}
 }
 
-func (r *request) lastReading(l *view.Reading) g.Node {
+func (r *request) lastReading(l *view.Reading) h.Node {
 	if l == nil {
-		return h.P(h.Class("quiet"), g.Text("None in this time."))
+		return h.P(h.Class("quiet"), h.Text("None in this time."))
 	}
-	inBytes := func(n *int64) g.Node { return orUnknown(n, func(n int64) string { return size(float64(n)) }) }
+	inBytes := func(n *int64) h.Node { return orUnknown(n, func(n int64) string { return size(float64(n)) }) }
 	cpu := none()
 	if l.CPUPct != nil {
-		cpu = g.Text(percentage(*l.CPUPct))
+		cpu = h.Text(percentage(*l.CPUPct))
 	}
-	return list(fact("Taken", g.Group{r.clock(l.CreatedAt), g.Text(", "), r.ago(l.CreatedAt)}), fact("CPU", cpu),
+	return list(fact("Taken", h.Group{r.clock(l.CreatedAt), h.Text(", "), r.ago(l.CreatedAt)}), fact("CPU", cpu),
 		fact("Memory available", inBytes(l.MemAvail)), fact("of", inBytes(l.MemTotal)), fact("of the agent", inBytes(l.MemRSS)),
 		fact("Disk free", inBytes(l.DiskFree)), fact("of", inBytes(l.DiskTotal)))
 }

@@ -19,8 +19,7 @@ import (
 	"strings"
 	"time"
 
-	g "maragu.dev/gomponents"
-	h "maragu.dev/gomponents/html"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 )
 
 // Series is one value over time.
@@ -78,9 +77,9 @@ const (
 func (t *Time) height() int { return cmp.Or(t.Height, 150) }
 
 // Lines draws the series as lines.
-func Lines(t Time) g.Node {
+func Lines(t Time) h.Node {
 	top, ticks := t.scale(false)
-	var shapes []g.Node
+	var shapes []h.Node
 	for i, s := range t.Series {
 		class := "s" + strconv.Itoa(s.class(i))
 		if s.Low != nil && s.High != nil {
@@ -95,15 +94,15 @@ func Lines(t Time) g.Node {
 }
 
 // Bars draws the series as bars upon each other, the first one lowest.
-func Bars(t Time) g.Node {
+func Bars(t Time) h.Node {
 	top, ticks := t.scale(true)
 	gap := 2
 	if len(t.Starts) > 60 {
 		gap = 1
 	}
-	var shapes []g.Node
+	var shapes []h.Node
 	for b := range t.Starts {
-		var rects []g.Node
+		var rects []h.Node
 		sum := 0.0
 		for i, s := range t.Series {
 			v := at(s.Values, b)
@@ -115,7 +114,7 @@ func Bars(t Time) g.Node {
 			if y1 == y0 {
 				y1-- // something is never nothing
 			}
-			rects = append(rects, g.El("rect", h.Class("s"+strconv.Itoa(s.class(i))),
+			rects = append(rects, h.El("rect", h.Class("s"+strconv.Itoa(s.class(i))),
 				num("x", b*perBucket+gap/2), num("y", y1), num("width", perBucket-gap), num("height", y0-y1)))
 		}
 		href := t.link(b)
@@ -125,8 +124,8 @@ func Bars(t Time) g.Node {
 		}
 		// The whole column leads there, not only what is filled of it. The table has the
 		// same links for whoever uses the keyboard.
-		hit := g.El("rect", h.Class("hit"), num("x", b*perBucket), num("y", 0), num("width", perBucket), num("height", tall))
-		shapes = append(shapes, h.A(append([]g.Node{h.Href(href), h.TabIndex("-1"), g.El("title", g.Text(t.describe(b))), hit}, rects...)...))
+		hit := h.El("rect", h.Class("hit"), num("x", b*perBucket), num("y", 0), num("width", perBucket), num("height", tall))
+		shapes = append(shapes, h.A(append([]h.Node{h.Href(href), h.TabIndex("-1"), h.El("title", h.Text(t.describe(b))), hit}, rects...)...))
 	}
 	return t.figure("bars", top, ticks, shapes)
 }
@@ -178,21 +177,21 @@ func (t *Time) scale(stacked bool) (top float64, ticks []float64) {
 }
 
 // figure puts the shapes of a chart into their frame.
-func (t *Time) figure(kind string, top float64, ticks []float64, shapes []g.Node) g.Node {
-	var axis, grid []g.Node
+func (t *Time) figure(kind string, top float64, ticks []float64, shapes []h.Node) h.Node {
+	var axis, grid []h.Node
 	foot := above + t.height() // 0 is here
 	total := foot + below
 	place := func(v float64) int { return foot - int(math.Round(v/top*float64(t.height()))) }
 	for _, v := range ticks {
 		y := place(v)
-		axis = append(axis, g.El("text", num("x", axisWidth-8), num("y", y+4), g.Attr("text-anchor", "end"), g.Text(t.Unit.Format(v))))
-		grid = append(grid, g.El("line", h.Class("grid"), num("x1", 0), g.Attr("x2", "100%"), num("y1", y), num("y2", y)))
+		axis = append(axis, h.El("text", num("x", axisWidth-8), num("y", y+4), h.Attr("text-anchor", "end"), h.Text(t.Unit.Format(v))))
+		grid = append(grid, h.El("line", h.Class("grid"), num("x1", 0), h.Attr("x2", "100%"), num("y1", y), num("y2", y)))
 	}
 	if t.Limit != nil {
 		y := place(t.Limit.Value)
 		grid = append(grid,
-			g.El("line", h.Class("limit"), num("x1", 0), g.Attr("x2", "100%"), num("y1", y), num("y2", y)),
-			g.El("text", h.Class("limit"), g.Attr("x", "100%"), num("y", y-4), g.Attr("text-anchor", "end"), g.Text(t.Limit.Label)))
+			h.El("line", h.Class("limit"), num("x1", 0), h.Attr("x2", "100%"), num("y1", y), num("y2", y)),
+			h.El("text", h.Class("limit"), h.Attr("x", "100%"), num("y", y-4), h.Attr("text-anchor", "end"), h.Text(t.Limit.Label)))
 	}
 	for i, tick := range t.times() {
 		anchor := "middle"
@@ -207,56 +206,56 @@ func (t *Time) figure(kind string, top float64, ticks []float64, shapes []g.Node
 			class = "tick odd" // left out where there is little room
 		}
 		grid = append(grid,
-			g.El("line", h.Class(class), g.Attr("x1", x), g.Attr("x2", x), num("y1", foot), num("y2", foot+4)),
-			g.El("text", h.Class(class), g.Attr("x", x), num("y", total-3), g.Attr("text-anchor", anchor), g.Text(tick.label)))
+			h.El("line", h.Class(class), h.Attr("x1", x), h.Attr("x2", x), num("y1", foot), num("y2", foot+4)),
+			h.El("text", h.Class(class), h.Attr("x", x), num("y", total-3), h.Attr("text-anchor", anchor), h.Text(tick.label)))
 	}
-	data := g.El("svg", h.Class("data"), g.Attr("x", "0"), num("y", above), h.Width("100%"), h.Height(strconv.Itoa(t.height())),
-		g.Attr("viewBox", fmt.Sprintf("0 0 %d %d", max(1, len(t.Starts))*perBucket, tall)), g.Attr("preserveAspectRatio", "none"), g.Group(shapes))
-	var marks []g.Node
+	data := h.El("svg", h.Class("data"), h.Attr("x", "0"), num("y", above), h.Width("100%"), h.Height(strconv.Itoa(t.height())),
+		h.Attr("viewBox", fmt.Sprintf("0 0 %d %d", max(1, len(t.Starts))*perBucket, tall)), h.Attr("preserveAspectRatio", "none"), h.Group(shapes))
+	var marks []h.Node
 	for _, m := range t.Marks {
 		x := percent((float64(m.Bucket) + 0.5) / float64(len(t.Starts)))
-		tick := g.El("line", h.Class("mark"), g.Attr("x1", x), g.Attr("x2", x), num("y1", foot-9), num("y2", foot))
+		tick := h.El("line", h.Class("mark"), h.Attr("x1", x), h.Attr("x2", x), num("y1", foot-9), num("y2", foot))
 		if m.Href != "" {
-			tick = h.A(h.Href(m.Href), h.TabIndex("-1"), g.El("title", g.Text(m.Label)), tick)
+			tick = h.A(h.Href(m.Href), h.TabIndex("-1"), h.El("title", h.Text(m.Label)), tick)
 		}
 		marks = append(marks, tick)
 	}
 	return h.Figure(h.Class("chart "+kind), h.ID(t.ID), h.Data("buckets", strconv.Itoa(len(t.Starts))),
-		h.FigCaption(h.H2(g.Text(t.Title)), t.legend()),
+		h.FigCaption(h.H2(h.Text(t.Title)), t.legend()),
 		h.Div(h.Class("frame"),
-			g.El("svg", h.Class("axis"), h.Width(strconv.Itoa(axisWidth)), num("height", total), h.Aria("hidden", "true"), g.Group(axis)),
-			g.El("svg", h.Class("plane"), h.Width("100%"), num("height", total), h.Role("group"), h.Aria("label", t.Sentence()),
-				g.Group(grid), data, g.Group(marks)),
+			h.El("svg", h.Class("axis"), h.Width(strconv.Itoa(axisWidth)), num("height", total), h.Aria("hidden", "true"), h.Group(axis)),
+			h.El("svg", h.Class("plane"), h.Width("100%"), num("height", total), h.Role("group"), h.Aria("label", t.Sentence()),
+				h.Group(grid), data, h.Group(marks)),
 		),
-		g.If(t.Note != "", h.P(h.Class("note"), g.Text(t.Note))),
+		h.If(t.Note != "", h.P(h.Class("note"), h.Text(t.Note))),
 		t.table(),
 	)
 }
 
 const axisWidth = 60
 
-func (t *Time) legend() g.Node {
-	var items []g.Node
+func (t *Time) legend() h.Node {
+	var items []h.Node
 	for i, s := range t.Series {
 		if len(t.Series) == 1 {
 			break // the title says it
 		}
-		items = append(items, h.Li(key("s"+strconv.Itoa(s.class(i))), g.Text(s.Name)))
+		items = append(items, h.Li(key("s"+strconv.Itoa(s.class(i))), h.Text(s.Name)))
 	}
 	if len(t.Marks) > 0 {
-		items = append(items, h.Li(key("mark"), g.Text("failed calls")))
+		items = append(items, h.Li(key("mark"), h.Text("failed calls")))
 	}
 	if len(items) == 0 {
 		return nil
 	}
-	return h.Ul(h.Class("legend"), g.Group(items))
+	return h.Ul(h.Class("legend"), h.Group(items))
 }
 
 // key is the sample of a series in a legend.
-func key(class string) g.Node {
-	return g.El("svg", h.Class("key "+class), h.Width("18"), h.Height("10"), h.Aria("hidden", "true"),
-		g.El("rect", h.Width("18"), h.Height("10")),
-		g.El("line", h.Class("line"), num("x1", 0), num("x2", 18), num("y1", 5), num("y2", 5)))
+func key(class string) h.Node {
+	return h.El("svg", h.Class("key "+class), h.Width("18"), h.Height("10"), h.Aria("hidden", "true"),
+		h.El("rect", h.Width("18"), h.Height("10")),
+		h.El("line", h.Class("line"), num("x1", 0), num("x2", 18), num("y1", 5), num("y2", 5)))
 }
 
 // Sentence says what the chart shows.
@@ -304,34 +303,34 @@ func (t *Time) describe(b int) string {
 }
 
 // table has all values. Its rows are in the order of the buckets.
-func (t *Time) table() g.Node {
-	head := []g.Node{h.Th(g.Attr("scope", "col"), g.Text("From"))}
+func (t *Time) table() h.Node {
+	head := []h.Node{h.Th(h.Attr("scope", "col"), h.Text("From"))}
 	for _, s := range t.Series {
-		head = append(head, h.Th(g.Attr("scope", "col"), h.Class("n"), g.Text(s.Name)))
+		head = append(head, h.Th(h.Attr("scope", "col"), h.Class("n"), h.Text(s.Name)))
 	}
-	rows := make([]g.Node, len(t.Starts))
+	rows := make([]h.Node, len(t.Starts))
 	for b, start := range t.Starts {
-		var when g.Node = g.Text(t.when(start))
+		var when h.Node = h.Text(t.when(start))
 		if href := t.link(b); href != "" {
 			when = h.A(h.Href(href), when)
 		}
-		cells := []g.Node{h.Th(g.Attr("scope", "row"), when)}
+		cells := []h.Node{h.Th(h.Attr("scope", "row"), when)}
 		for _, s := range t.Series {
 			v := at(s.Values, b)
 			text := "no data"
 			if !math.IsNaN(v) {
 				text = t.Unit.Format(v)
 			}
-			cells = append(cells, h.Td(g.Text(text)))
+			cells = append(cells, h.Td(h.Text(text)))
 		}
 		rows[b] = h.Tr(cells...)
 	}
-	return h.Details(h.Class("values"), h.Summary(g.Text("As a table")),
+	return h.Details(h.Class("values"), h.Summary(h.Text("As a table")),
 		h.Div(h.Class("scroll"), h.TabIndex("0"), h.Role("region"), h.Aria("label", t.Title+", as a table"),
 			h.Table(h.THead(h.Tr(head...)), h.TBody(rows...))))
 }
 
-func num(name string, v int) g.Node { return g.Attr(name, strconv.Itoa(v)) }
+func num(name string, v int) h.Node { return h.Attr(name, strconv.Itoa(v)) }
 
 func percent(share float64) string {
 	return strconv.FormatFloat(math.Round(share*1e4)/1e2, 'f', -1, 64) + "%"
@@ -349,11 +348,11 @@ func height(v, top float64) int {
 	return tall - int(math.Round(math.Min(math.Max(v/top, 0), 1)*tall))
 }
 
-func path(class, d string) g.Node {
+func path(class, d string) h.Node {
 	if d == "" {
 		return nil
 	}
-	return g.El("path", h.Class(class), g.Attr("d", d), g.Attr("vector-effect", "non-scaling-stroke"))
+	return h.El("path", h.Class(class), h.Attr("d", d), h.Attr("vector-effect", "non-scaling-stroke"))
 }
 
 // runs calls f for each run of known values.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
-	g "maragu.dev/gomponents"
 
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
+	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -30,18 +30,14 @@ func hours(n int) (starts []int64, until int64) {
 	return starts, at.Add(time.Duration(n) * time.Hour).UnixMilli()
 }
 
-func render(t *testing.T, n g.Node) string {
+func render(t *testing.T, n h.Node) string {
 	t.Helper()
-	var b strings.Builder
-	if err := n.Render(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return string(h.Render(n))
 }
 
 // golden compares what is drawn with a file, one element a line, so that a change can
 // be read.
-func golden(t *testing.T, name string, n g.Node) string {
+func golden(t *testing.T, name string, n h.Node) string {
 	t.Helper()
 	got := render(t, n)
 	lines := strings.ReplaceAll(got, "><", ">\n<") + "\n"
@@ -102,7 +98,7 @@ func TestSmall(t *testing.T) {
 	golden(t, "spark-bars", chart.SparkBars([]int64{0, 1, 1000}))
 	golden(t, "strip", chart.Strip(chart.Milliseconds(plain), []chart.Percentile{{Name: "p50", Value: 10}, {Name: "p95", Value: 60}, {Name: "p99", Value: 90}}))
 	golden(t, "share", chart.Share(1, 3))
-	golden(t, "span", g.Group{chart.Span("model", 0.2, 0.7), chart.Span("tool", 1, 1), chart.Span("bad", -1, 2)})
+	golden(t, "span", h.Group{chart.Span("model", 0.2, 0.7), chart.Span("tool", 1, 1), chart.Span("bad", -1, 2)})
 }
 
 // Whatever the values, a chart has no NaN and no infinity in it, and every bucket is a
@@ -117,7 +113,7 @@ func TestOddValues(t *testing.T) {
 		}
 		for _, unit := range []chart.Unit{chart.Values(plain), chart.Counts(plain), chart.Bytes(plain), chart.Milliseconds(plain)} {
 			c := chart.Time{ID: "x", Title: "t", Starts: starts, Until: until, Zone: time.UTC, Unit: unit, Series: []chart.Series{{Name: "v", Values: values}}, Area: true}
-			for _, draw := range []func(chart.Time) g.Node{chart.Lines, chart.Bars} {
+			for _, draw := range []func(chart.Time) h.Node{chart.Lines, chart.Bars} {
 				text := render(t, draw(c))
 				for _, bad := range []string{"NaN", "Inf", "-9223372036854775808"} {
 					if strings.Contains(strings.ReplaceAll(text, "+Inf", "Inf"), bad) {
