@@ -120,7 +120,7 @@ var plans = map[string][]string{
 	},
 	"ErrorWindow": {"SEARCH error_events USING COVERING INDEX idx_errors_created (created_at>? AND created_at<?)"},
 	"EventWindow": {"SEARCH custom_events USING COVERING INDEX idx_events_created (created_at>? AND created_at<?)"},
-	"Extent": {
+	"FirstAndLast": {
 		"SCAN CONSTANT ROW",
 		"SCALAR SUBQUERY 1",
 		"SEARCH c0 USING COVERING INDEX idx_llm_created",

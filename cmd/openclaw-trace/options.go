@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
+	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
@@ -118,4 +121,33 @@ func loadPrices(cfg *config.Config) (*pricing.Table, error) {
 		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
 	}
 	return table, nil
+}
+
+// dashboardOptions shows the server's database to the pages.
+func dashboardOptions(cfg *config.Config, version string, server *api.Server, log *slog.Logger) dashboard.Options {
+	o := dashboard.Options{
+		Version: version, Reasons: server.Reasons, Log: log,
+		Session: func() *dashboard.Session {
+			s := server.Session()
+			if s == nil {
+				return nil
+			}
+			shown := &dashboard.Session{Store: s.Store, Writer: s.Writer}
+			if d := s.Delivery; d != nil {
+				shown.Delivery = &dashboard.Delivery{
+					Endpoint: cfg.PushEndpoint.String(), Release: d.Release,
+					Status: func() dashboard.DeliveryStatus { return dashboard.DeliveryStatus(d.Status()) },
+					Now: func(ctx context.Context) (dashboard.DeliveryResult, error) {
+						r, err := d.Now(ctx)
+						return dashboard.DeliveryResult(r), err
+					},
+				}
+			}
+			return shown
+		},
+	}
+	if cfg.AuthToken != "" {
+		o.LogIn = server.LogIn
+	}
+	return o
 }

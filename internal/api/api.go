@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"strconv"
@@ -119,6 +120,37 @@ func New(opts Options) *Server {
 	}
 	s.mux.HandleFunc("/", s.notFound)
 	return s
+}
+
+// Session returns the open database, or nil.
+func (s *Server) Session() *Session { return s.session.Load() }
+
+// Pages mounts pages for people at patterns of http.ServeMux, behind the doors. Those of
+// open need no token: the log-in, and what it is made of. It is called before serving.
+func (s *Server) Pages(h http.Handler, patterns, open []string) {
+	mount := func(pattern string, check func(*http.Request) error) {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			err := check(r)
+			switch {
+			case r.Context().Value(reserveKey{}) != nil:
+				w.Header().Set("Connection", "close")
+				s.writeError(w, r, errUnavailable("too many connections; try again", nil))
+			case err == errNoToken && r.Method == http.MethodGet:
+				// Who comes with a browser has no other way to send it.
+				http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+			case err != nil:
+				s.writeError(w, r, err)
+			default:
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
+	for _, p := range patterns {
+		mount(p, s.doors.check)
+	}
+	for _, p := range open {
+		mount(p, s.doors.checkOrigin)
+	}
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
