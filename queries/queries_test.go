@@ -120,7 +120,7 @@ var plans = map[string][]string{
 	},
 	"ErrorWindow": {"SEARCH error_events USING COVERING INDEX idx_errors_created (created_at>? AND created_at<?)"},
 	"EventWindow": {"SEARCH custom_events USING COVERING INDEX idx_events_created (created_at>? AND created_at<?)"},
-	"Extent": {
+	"FirstAndLast": {
 		"SCAN CONSTANT ROW",
 		"SCALAR SUBQUERY 1",
 		"SEARCH c0 USING COVERING INDEX idx_llm_created",
@@ -232,13 +232,17 @@ var plans = map[string][]string{
 	"ListReadingsBefore": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at<?)"},
 
 	"GetDemo":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
+	"ListLogPositions":  {"SCAN log_positions", "USE TEMP B-TREE FOR ORDER BY"},
+	"DeleteLogPosition": {"SEARCH log_positions USING PRIMARY KEY (device=? AND inode=?)"},
+	"ListLogTwins":      {"SEARCH error_events USING INDEX idx_errors_created (created_at>? AND created_at<?)"},
+
 	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLedger": {"SCAN ledger"},
 }
 
 // small tables do not grow with the events, so that they may be read whole. Of those
 // that another step of the plan makes, that step says what is read.
-var small = []string{"CONSTANT", "ledger", "meta", "q", "u", "l", "some"} // q is quarantine
+var small = []string{"CONSTANT", "ledger", "log_positions", "meta", "q", "u", "l", "some"} // q is quarantine
 
 func TestPlans(t *testing.T) {
 	conn := migrated(t)
