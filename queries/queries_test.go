@@ -231,7 +231,7 @@ var plans = map[string][]string{
 	"ListCallsBefore":    {"SEARCH llm_traces USING INDEX idx_llm_created (created_at<?)"},
 	"ListReadingsBefore": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at<?)"},
 
-	"GetDemo":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
+	"GetDemo":           {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLogPositions":  {"SCAN log_positions", "USE TEMP B-TREE FOR ORDER BY"},
 	"DeleteLogPosition": {"SEARCH log_positions USING PRIMARY KEY (device=? AND inode=?)"},
 	"ListLogTwins":      {"SEARCH error_events USING INDEX idx_errors_created (created_at>? AND created_at<?)"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
 	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
+	"github.com/kon-rad/openclaw-trace/internal/readable"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -61,7 +62,7 @@ func (r *request) call() (*answer, error) {
 			),
 			h.Aside(h.Aria("label", "Facts"), r.facts(c), r.hostThen(c, host), metadata(meta, "Metadata", false), r.raw(c))),
 	}
-	return &answer{title: shorten(visible(c.Model), 40) + " " + r.time(c.CreatedAt).Format("15:04:05"), body: body}, nil
+	return &answer{title: shorten(readable.Visible(c.Model), 40) + " " + r.time(c.CreatedAt).Format("15:04:05"), body: body}, nil
 }
 
 // of says which calls a filter leaves.
@@ -131,7 +132,7 @@ func (r *request) said(title string, text *string, role, part, sizeKey string, m
 		}
 		return section("", title, h.Div(h.Class("empty small"), h.H3(h.Text("No content")), h.Group(why)))
 	}
-	list := messagesOf(*text, role)
+	list := readable.Messages(*text, role)
 	about := plural(int64(len(list)), "message", "messages") + ", " + bytesOf(len(*text))
 	if sent > int64(len(*text)) {
 		about += " of the " + bytesOf(int(sent)) + " that were sent; the rest was left out when it was stored (OCT_MAX_TEXT_BYTES)"
@@ -318,7 +319,7 @@ func metadata(m map[string]json.RawMessage, title string, open bool) h.Node {
 	for _, k := range keys[:min(len(keys), most)] {
 		v := m[k]
 		var shown h.Node
-		if text := pretty(v); len(text) > 80 || strings.Contains(text, "\n") {
+		if text := readable.Pretty(v); len(text) > 80 || strings.Contains(text, "\n") {
 			shown = t.body(text)
 		} else if text == "" {
 			shown = h.Code(say(string(bytes.TrimSpace(v))))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
 	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
+	"github.com/kon-rad/openclaw-trace/internal/readable"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -110,7 +111,7 @@ func (r *request) filterLine(takes []string, examples []example) h.Node {
 	return h.Form(h.Class("filter"), h.Method("get"), h.Action(r.URL.EscapedPath()), h.Role("search"), h.Aria("label", "This list"),
 		r.hiddenTimes(),
 		h.Div(h.Class("line"),
-			h.Input(h.Type("search"), h.Name("line"), h.Value(visible(line)), h.Aria("label", "Filter"), h.Data("find", "first"), h.AutoComplete("off"), h.Attr("spellcheck", "false"),
+			h.Input(h.Type("search"), h.Name("line"), h.Value(readable.Visible(line)), h.Aria("label", "Filter"), h.Data("find", "first"), h.AutoComplete("off"), h.Attr("spellcheck", "false"),
 				h.Placeholder("words, or "+strings.Join(names[:min(4, len(names))], "… ")+"…")),
 			h.Button(h.Type("submit"), h.Text("Filter")),
 			h.If(line != "", h.A(h.Class("clear"), h.Href(link(r.URL.EscapedPath(), r.times())), h.Text("Clear")))),
@@ -171,7 +172,7 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) h
 		f.Model, f.Provider = c.Model, c.Provider
 		trs = append(trs, h.Tr(h.Class(class),
 			h.Td(h.Class("when"), h.A(h.Class("row"), h.Href(link(callPath(c.TraceID), from)), r.clock(c.CreatedAt))),
-			h.Td(h.Class("model"), h.A(h.Class("quietly"), h.Href(link("/calls", f)), h.Title(visible(c.Provider)), named(c.Model, 28)), h.Span(h.Class("reply"), under)),
+			h.Td(h.Class("model"), h.A(h.Class("quietly"), h.Href(link("/calls", f)), h.Title(readable.Visible(c.Provider)), named(c.Model, 28)), h.Span(h.Class("reply"), under)),
 			h.Td(h.Class("text"), callText(c)),
 			h.Td(h.Class("n tokens"), orUnknown(c.PromptTokens, count)),
 			h.Td(h.Class("n tokens"), orUnknown(c.CompletionTokens, count)),

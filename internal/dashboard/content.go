@@ -9,12 +9,13 @@ import (
 	"unicode/utf8"
 
 	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
+	"github.com/kon-rad/openclaw-trace/internal/readable"
 )
 
 // Texts that are stored. All of them go through say, body or pre.
 
 // say is a short stored text.
-func say(s string) h.Node { return h.Text(visible(s)) }
+func say(s string) h.Node { return h.Text(readable.Visible(s)) }
 
 // sayOr is a stored text, or a dash.
 func sayOr(s *string) h.Node {
@@ -193,7 +194,7 @@ func bytesOf(n int) string {
 const recent = 6
 
 // conversation shows messages; those of an input that were said long before are folded.
-func (t *texts) conversation(list []message, fold bool) h.Node {
+func (t *texts) conversation(list []readable.Message, fold bool) h.Node {
 	first := 0
 	if fold {
 		first = max(len(list)-recent, 0)
@@ -201,7 +202,7 @@ func (t *texts) conversation(list []message, fold bool) h.Node {
 	// What the model was told to be comes before all, folded by itself.
 	var nodes []h.Node
 	system := 0
-	for system < len(list) && (list[system].role == "system" || list[system].role == "developer") {
+	for system < len(list) && (list[system].Role == "system" || list[system].Role == "developer") {
 		system++
 	}
 	for i := range list[:system] {
@@ -210,7 +211,7 @@ func (t *texts) conversation(list []message, fold bool) h.Node {
 	if earlier := list[system:max(first, system)]; len(earlier) > 1 {
 		n, inside := 0, []h.Node{}
 		for i := range earlier {
-			n += earlier[i].size()
+			n += earlier[i].Size()
 			inside = append(inside, t.message(&earlier[i]))
 		}
 		nodes = append(nodes, h.Details(h.Class("earlier"),
@@ -227,57 +228,57 @@ func (t *texts) conversation(list []message, fold bool) h.Node {
 var roles = map[string]string{"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "model": "assistant", "tool": "tool", "function": "tool"}
 
 // message shows one.
-func (t *texts) message(m *message) h.Node {
-	if m.omitted > 0 {
-		return h.P(h.Class("omitted"), h.Text(plural(int64(m.omitted), "message", "messages")+" left out when this was stored, for want of room (OCT_MAX_TEXT_BYTES)"))
+func (t *texts) message(m *readable.Message) h.Node {
+	if m.Omitted > 0 {
+		return h.P(h.Class("omitted"), h.Text(plural(int64(m.Omitted), "message", "messages")+" left out when this was stored, for want of room (OCT_MAX_TEXT_BYTES)"))
 	}
-	class := roles[m.role]
+	class := roles[m.Role]
 	if class == "" {
 		class = "other"
 	}
 	var nodes []h.Node
-	for i := range m.parts {
-		nodes = append(nodes, t.part(&m.parts[i]))
+	for i := range m.Parts {
+		nodes = append(nodes, t.part(&m.Parts[i]))
 	}
-	if len(m.parts) == 0 {
+	if len(m.Parts) == 0 {
 		nodes = append(nodes, h.P(h.Class("cut"), h.Text("An empty message.")))
 	}
-	role := h.Span(h.Class("role"), say(m.role))
+	role := h.Span(h.Class("role"), say(m.Role))
 	size := h.Span(h.Class("size"), h.Text(plural(int64(utf8len(m)), "character", "characters")))
-	if class == "system" && m.size() > 300 {
+	if class == "system" && m.Size() > 300 {
 		return h.Details(h.Class("message "+class), h.Summary(role, size), h.Group(nodes))
 	}
 	return h.Article(h.Class("message "+class), h.Header(role, size,
-		h.If(m.finish != "", h.Span(h.Class("size"), h.Text("stopped: "), say(m.finish)))), h.Group(nodes))
+		h.If(m.Finish != "", h.Span(h.Class("size"), h.Text("stopped: "), say(m.Finish)))), h.Group(nodes))
 }
 
-func utf8len(m *message) (n int) {
-	for i := range m.parts {
-		n += utf8.RuneCountInString(m.parts[i].text)
+func utf8len(m *readable.Message) (n int) {
+	for i := range m.Parts {
+		n += utf8.RuneCountInString(m.Parts[i].Text)
 	}
 	return n
 }
 
-func (t *texts) part(p *part) h.Node {
-	switch p.kind {
-	case partReasoning:
-		return h.Details(h.Class("part reasoning"), h.Summary(h.Text("reasoning, "+plural(int64(utf8.RuneCountInString(p.text)), "character", "characters"))), t.body(p.text))
-	case partCall:
-		return h.Div(h.Class("part call"), h.P(h.Class("toolname"), h.Text("calls "), h.Code(say(p.name)), id(p.id)), h.If(p.text != "", t.body(p.text)))
-	case partResult:
+func (t *texts) part(p *readable.Part) h.Node {
+	switch p.Kind {
+	case readable.PartReasoning:
+		return h.Details(h.Class("part reasoning"), h.Summary(h.Text("reasoning, "+plural(int64(utf8.RuneCountInString(p.Text)), "character", "characters"))), t.body(p.Text))
+	case readable.PartCall:
+		return h.Div(h.Class("part call"), h.P(h.Class("toolname"), h.Text("calls "), h.Code(say(p.Name)), id(p.ID)), h.If(p.Text != "", t.body(p.Text)))
+	case readable.PartResult:
 		name := h.Group{h.Text("result")}
-		if p.name != "" {
-			name = h.Group{h.Text("result of "), h.Code(say(p.name))}
+		if p.Name != "" {
+			name = h.Group{h.Text("result of "), h.Code(say(p.Name))}
 		}
-		inside := t.body(p.text)
-		if p.text == "" {
+		inside := t.body(p.Text)
+		if p.Text == "" {
 			inside = h.P(h.Class("cut"), h.Text("An empty result."))
 		}
-		return h.Div(h.Class("part result"), h.P(h.Class("toolname"), name, id(p.id)), inside)
-	case partOther:
-		return h.Div(h.Class("part"), h.P(h.Class("toolname"), h.If(p.name != "", h.Code(say(p.name)))), t.body(p.text))
+		return h.Div(h.Class("part result"), h.P(h.Class("toolname"), name, id(p.ID)), inside)
+	case readable.PartOther:
+		return h.Div(h.Class("part"), h.P(h.Class("toolname"), h.If(p.Name != "", h.Code(say(p.Name)))), t.body(p.Text))
 	}
-	return t.body(p.text)
+	return t.body(p.Text)
 }
 
 func id(s string) h.Node {
@@ -309,13 +310,13 @@ func middle(s string, n int) h.Node {
 		return say(s)
 	}
 	head := n / 3
-	return h.Span(h.Title(visible(s)), say(string(runes[:head])+"…"+string(runes[len(runes)-(n-head-1):])))
+	return h.Span(h.Title(readable.Visible(s)), say(string(runes[:head])+"…"+string(runes[len(runes)-(n-head-1):])))
 }
 
 // named is a stored name, shortened, with the whole of it as its title.
 func named(s string, n int) h.Node {
 	if short := shorten(s, n); short != s {
-		return h.Span(h.Title(visible(s)+" ("+strconv.Itoa(utf8.RuneCountInString(s))+" characters)"), say(short))
+		return h.Span(h.Title(readable.Visible(s)+" ("+strconv.Itoa(utf8.RuneCountInString(s))+" characters)"), say(short))
 	}
 	return say(s)
 }

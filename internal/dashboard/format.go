@@ -1,78 +1,34 @@
 package dashboard
 
 import (
-	"fmt"
-	"math"
 	"strconv"
 	"time"
 
 	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
+	"github.com/kon-rad/openclaw-trace/internal/readable"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
-// Numbers as people read them. What is not known has a word of its own, never 0.
+// Numbers as people read them, as on the command line. What is not known has a word of
+// its own, never 0.
+var (
+	count      = readable.Count
+	short      = readable.Short
+	digits     = readable.Digits
+	dollars    = readable.Dollars
+	duration   = readable.Duration
+	size       = readable.Size
+	percentage = readable.Percentage
+	plural     = readable.Plural
+	since      = readable.Since
+	span       = readable.Span
+)
 
-// count writes n with a comma between thousands.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	start := 0
-	if n < 0 {
-		start = 1
+func btoi(b bool) int {
+	if b {
+		return 1
 	}
-	for i := len(s) - 3; i > start; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// short writes n in three digits or so.
-func short(n int64) string {
-	v := float64(n)
-	for _, u := range []struct {
-		at   float64
-		name string
-	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if math.Abs(v) >= u.at*0.9995 && (u.at > 1e3 || math.Abs(v) >= 10e3) {
-			return digits(v/u.at) + " " + u.name
-		}
-	}
-	return count(n)
-}
-
-// digits writes v with three digits, and no zeros behind the point.
-func digits(v float64) string {
-	n := 2
-	switch a := math.Abs(v); {
-	case a >= 99.95:
-		n = 0
-	case a >= 9.995:
-		n = 1
-	}
-	s := strconv.FormatFloat(v, 'f', n, 64)
-	for n > 0 && s[len(s)-1] == '0' {
-		s, n = s[:len(s)-1], n-1
-	}
-	if s[len(s)-1] == '.' {
-		s = s[:len(s)-1]
-	}
-	return s
-}
-
-// dollars writes a known amount.
-func dollars(usd float64) string {
-	switch {
-	case usd == 0:
-		return "$0"
-	case usd < 0:
-		return "−" + dollars(-usd)
-	case usd < 0.00005:
-		return "<$0.0001"
-	case usd < 0.99995:
-		return "$" + strconv.FormatFloat(usd, 'f', 4, 64)
-	case usd < 1000:
-		return "$" + strconv.FormatFloat(usd, 'f', 2, 64)
-	}
-	return "$" + count(int64(math.Round(usd)))
+	return 0
 }
 
 // axisDollars is dollars for the ticks of a scale.
@@ -81,30 +37,6 @@ func axisDollars(usd float64) string {
 		return "$" + digits(usd)
 	}
 	return "$" + strconv.FormatFloat(usd, 'g', 3, 64)
-}
-
-// duration writes milliseconds.
-func duration(ms int64) string {
-	switch {
-	case ms < 0:
-		return "−" + duration(-ms)
-	case ms < 1000:
-		return strconv.FormatInt(ms, 10) + " ms"
-	case ms < 60_000:
-		return strconv.FormatFloat(float64(ms)/1000, 'f', 2-btoi(ms >= 10_000), 64) + " s"
-	case ms < 3_600_000:
-		return fmt.Sprintf("%d m %02d s", ms/60_000, ms/1000%60)
-	case ms < 86_400_000:
-		return fmt.Sprintf("%d h %02d m", ms/3_600_000, ms/60_000%60)
-	}
-	return fmt.Sprintf("%d d %d h", ms/86_400_000, ms/3_600_000%24)
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // axisDuration is duration for the ticks of a scale.
@@ -122,22 +54,6 @@ func axisDuration(ms float64) string {
 	return digits(ms/3_600_000) + " h"
 }
 
-// size writes bytes.
-func size(n float64) string {
-	if math.Abs(n) < 1024 {
-		return strconv.FormatFloat(n, 'f', 0, 64) + " B"
-	}
-	for _, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		n /= 1024
-		if math.Abs(n) < 1023.5 || unit == "TiB" {
-			return digits(n) + " " + unit
-		}
-	}
-	return "" // not reached
-}
-
-func percentage(v float64) string { return digits(v) + "%" }
-
 // share writes what part of total n is, or "".
 func share(n, total int64) string {
 	if total == 0 {
@@ -148,14 +64,6 @@ func share(n, total int64) string {
 		return "<0.1%"
 	}
 	return percentage(v)
-}
-
-// plural writes how many there are of something.
-func plural(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
 }
 
 // unknown stands where a value is not known.
@@ -224,29 +132,6 @@ func (r *request) moment(ms int64) h.Node {
 
 // ago writes how long ago something was.
 func (r *request) ago(ms int64) h.Node { return r.stamp(ms, since(r.now.UnixMilli()-ms)) }
-
-func since(ms int64) string {
-	switch {
-	case ms < 0:
-		return "in " + span(-ms)
-	case ms < 1000:
-		return "now"
-	}
-	return span(ms) + " ago"
-}
-
-// span writes about how long milliseconds are, in one unit.
-func span(ms int64) string {
-	switch {
-	case ms < 60_000:
-		return strconv.FormatInt(ms/1000, 10) + " s"
-	case ms < 3_600_000:
-		return strconv.FormatInt(ms/60_000, 10) + " min"
-	case ms < 2*86_400_000:
-		return strconv.FormatInt(ms/3_600_000, 10) + " h"
-	}
-	return strconv.FormatInt(ms/86_400_000, 10) + " days"
-}
 
 func (r *request) stamp(ms int64, text string) h.Node {
 	t := r.time(ms)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/dashboard/chart"
 	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
+	"github.com/kon-rad/openclaw-trace/internal/readable"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -273,7 +274,7 @@ func (r *request) costChart(s *view.Stats) h.Node {
 			continue // it is in the note
 		}
 		class := m%7 + 1
-		label := shorten(visible(name.Name), 28)
+		label := shorten(readable.Visible(name.Name), 28)
 		if name.Name == view.Others {
 			class, label = 8, "others"
 		}

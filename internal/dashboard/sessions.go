@@ -6,6 +6,7 @@ import (
 	"math"
 
 	h "github.com/kon-rad/openclaw-trace/internal/dashboard/html"
+	"github.com/kon-rad/openclaw-trace/internal/readable"
 	"github.com/kon-rad/openclaw-trace/internal/view"
 )
 
@@ -119,7 +120,7 @@ func (r *request) session() (*answer, error) {
 		),
 		section(r.liveList("list"), "Its calls, newest first", calls, r.pager(list.Next, list.SearchedTo, len(list.Rows))),
 	}
-	return &answer{title: shorten(visible(id), 40), body: body}, nil
+	return &answer{title: shorten(readable.Visible(id), 40), body: body}, nil
 }
 
 // sumUp makes a session of its calls: one that has just begun is not summed up yet.

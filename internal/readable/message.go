@@ -1,4 +1,4 @@
-package dashboard
+package readable
 
 import (
 	"bytes"
@@ -7,36 +7,38 @@ import (
 	"strings"
 )
 
-// message is one of a conversation, as it is shown.
-type message struct {
-	role    string
-	parts   []part
-	finish  string // why the model stopped
-	omitted int    // so many messages stood here and are not stored
+// Message is one of a conversation.
+type Message struct {
+	Role    string
+	Parts   []Part
+	Finish  string // why the model stopped
+	Omitted int    // so many messages stood here and are not stored
 }
 
-// part is a piece of a message.
-type part struct {
-	kind partKind
-	text string // what it says; arguments and results as indented JSON, if they are JSON
-	name string // of a tool, or the type of a part that is not known here
-	id   string // of a tool call
+// Part is a piece of a message.
+type Part struct {
+	Kind PartKind
+	Text string // what it says; arguments and results as indented JSON, if they are JSON
+	Name string // of a tool, or the type of a part that is not known here
+	ID   string // of a tool call
 }
 
-type partKind int
+// PartKind is what a part is.
+type PartKind int
 
+// The kinds of parts.
 const (
-	partText partKind = iota
-	partReasoning
-	partCall
-	partResult
-	partOther
+	PartText PartKind = iota
+	PartReasoning
+	PartCall
+	PartResult
+	PartOther
 )
 
-// size returns how many bytes m says.
-func (m *message) size() (n int) {
-	for i := range m.parts {
-		n += len(m.parts[i].text)
+// Size returns how many bytes m says.
+func (m *Message) Size() (n int) {
+	for i := range m.Parts {
+		n += len(m.Parts[i].Text)
 	}
 	return n
 }
@@ -44,18 +46,18 @@ func (m *message) size() (n int) {
 // maxParts is the limit of messages, and of the parts of one, that are shown.
 const maxParts = 2000
 
-// messagesOf reads a stored input or output. What is no list of messages is one message
+// Messages reads a stored input or output. What is no list of messages is one message
 // of that role, as it is.
-func messagesOf(stored, role string) []message {
+func Messages(stored, role string) []Message {
 	if list, ok := parseMessages(stored); ok {
 		nameResults(list)
 		return list
 	}
 	text := stored
-	if pretty, ok := indent([]byte(stored)); ok {
-		text = pretty
+	if Pretty, ok := indent([]byte(stored)); ok {
+		text = Pretty
 	}
-	return []message{{role: role, parts: []part{{text: text}}}}
+	return []Message{{Role: role, Parts: []Part{{Text: text}}}}
 }
 
 // rawMessage has the members of messages in the forms that are stored: OpenTelemetry's,
@@ -89,7 +91,7 @@ type rawPart struct {
 	} `json:"function"`
 }
 
-func parseMessages(s string) ([]message, bool) {
+func parseMessages(s string) ([]Message, bool) {
 	if t := strings.TrimLeft(s, " \t\r\n"); !strings.HasPrefix(t, "[") && !strings.HasPrefix(t, "{") {
 		return nil, false
 	}
@@ -104,7 +106,7 @@ func parseMessages(s string) ([]message, bool) {
 	if len(raw) == 0 {
 		return nil, false
 	}
-	var list []message
+	var list []Message
 	for _, element := range raw[:min(len(raw), maxParts)] {
 		var m rawMessage
 		if json.Unmarshal(element, &m) != nil {
@@ -113,12 +115,12 @@ func parseMessages(s string) ([]message, bool) {
 			if !ok || element[0] != '{' {
 				return nil, false
 			}
-			list = append(list, message{role: "message", parts: []part{{kind: partOther, text: text}}})
+			list = append(list, Message{Role: "message", Parts: []Part{{Kind: PartOther, Text: text}}})
 			continue
 		}
 		switch {
 		case m.Role == "" && m.Omitted > 0:
-			list = append(list, message{omitted: m.Omitted})
+			list = append(list, Message{Omitted: m.Omitted})
 		case m.Role == "":
 			return nil, false // a list, but of something else
 		default:
@@ -126,49 +128,49 @@ func parseMessages(s string) ([]message, bool) {
 		}
 	}
 	if left := len(raw) - len(list); left > 0 {
-		list = append(list, message{omitted: left})
+		list = append(list, Message{Omitted: left})
 	}
 	return list, true
 }
 
-func (m *rawMessage) message() message {
-	out := message{role: m.Role, finish: m.FinishReason}
+func (m *rawMessage) message() Message {
+	out := Message{Role: m.Role, Finish: m.FinishReason}
 	for _, p := range m.Parts[:min(len(m.Parts), maxParts)] {
-		out.parts = append(out.parts, partOf(p))
+		out.Parts = append(out.Parts, partOf(p))
 	}
 	if text, ok := unquote(m.Content); ok {
 		if text != "" || len(m.Parts)+len(m.ToolCalls) == 0 {
-			p := part{text: text}
+			p := Part{Text: text}
 			if m.ToolCallID != "" {
-				p.kind, p.id = partResult, m.ToolCallID
-				p.text = pretty(m.Content)
+				p.Kind, p.ID = PartResult, m.ToolCallID
+				p.Text = Pretty(m.Content)
 			}
-			out.parts = append(out.parts, p)
+			out.Parts = append(out.Parts, p)
 		}
 	} else if blocks, ok := elements(m.Content); ok {
 		for _, b := range blocks[:min(len(blocks), maxParts)] {
-			out.parts = append(out.parts, partOf(b))
+			out.Parts = append(out.Parts, partOf(b))
 		}
 	} else if len(m.Content) > 0 && string(m.Content) != "null" {
-		out.parts = append(out.parts, part{kind: partOther, text: pretty(m.Content)})
+		out.Parts = append(out.Parts, Part{Kind: PartOther, Text: Pretty(m.Content)})
 	}
 	for _, c := range m.ToolCalls[:min(len(m.ToolCalls), maxParts)] {
 		p := partOf(c)
-		if p.kind == partOther && p.name == "function" {
-			p.kind = partCall
+		if p.Kind == PartOther && p.Name == "function" {
+			p.Kind = PartCall
 		}
-		out.parts = append(out.parts, p)
+		out.Parts = append(out.Parts, p)
 	}
 	return out
 }
 
-func partOf(raw json.RawMessage) part {
+func partOf(raw json.RawMessage) Part {
 	if text, ok := unquote(raw); ok {
-		return part{text: text}
+		return Part{Text: text}
 	}
 	var p rawPart
 	if json.Unmarshal(raw, &p) != nil {
-		return part{kind: partOther, text: pretty(raw)}
+		return Part{Kind: PartOther, Text: Pretty(raw)}
 	}
 	first := func(list ...json.RawMessage) json.RawMessage {
 		for _, v := range list {
@@ -185,43 +187,43 @@ func partOf(raw json.RawMessage) part {
 	switch p.Type {
 	case "", "text", "input_text", "output_text":
 		if text, ok := unquote(first(p.Content, p.Text)); ok {
-			return part{text: text}
+			return Part{Text: text}
 		}
 	case "reasoning", "thinking":
 		if text, ok := unquote(first(p.Content, p.Text, p.Thinking)); ok {
-			return part{kind: partReasoning, text: text}
+			return Part{Kind: PartReasoning, Text: text}
 		}
 	case "tool_call", "tool_use", "tool-call":
-		return part{kind: partCall, name: p.Name, id: id, text: pretty(first(p.Arguments, p.Input))}
+		return Part{Kind: PartCall, Name: p.Name, ID: id, Text: Pretty(first(p.Arguments, p.Input))}
 	case "tool_call_response", "tool_result", "tool-result":
-		return part{kind: partResult, name: p.Name, id: id, text: pretty(first(p.Response, p.Result, p.Content))}
+		return Part{Kind: PartResult, Name: p.Name, ID: id, Text: Pretty(first(p.Response, p.Result, p.Content))}
 	}
 	if p.Function != nil {
-		return part{kind: partCall, name: p.Function.Name, id: id, text: pretty(p.Function.Arguments)}
+		return Part{Kind: PartCall, Name: p.Function.Name, ID: id, Text: Pretty(p.Function.Arguments)}
 	}
-	return part{kind: partOther, name: p.Type, text: pretty(raw)}
+	return Part{Kind: PartOther, Name: p.Type, Text: Pretty(raw)}
 }
 
 // nameResults gives each result the name of the tool that was called.
-func nameResults(list []message) {
+func nameResults(list []Message) {
 	names := make(map[string]string)
 	for i := range list {
-		for j := range list[i].parts {
-			p := &list[i].parts[j]
+		for j := range list[i].Parts {
+			p := &list[i].Parts[j]
 			switch {
-			case p.id == "":
-			case p.kind == partCall:
-				names[p.id] = p.name
-			case p.kind == partResult && p.name == "":
-				p.name = names[p.id]
+			case p.ID == "":
+			case p.Kind == PartCall:
+				names[p.ID] = p.Name
+			case p.Kind == PartResult && p.Name == "":
+				p.Name = names[p.ID]
 			}
 		}
 	}
 }
 
-// pretty returns what a value says: a string's text, the texts of content blocks, or
+// Pretty returns what a value says: a string's text, the texts of content blocks, or
 // indented JSON. JSON in a string is JSON.
-func pretty(raw json.RawMessage) string {
+func Pretty(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
 	}
@@ -285,9 +287,9 @@ func indent(raw []byte) (string, bool) {
 	return b.String(), true
 }
 
-// visible returns s with its invisible characters made visible: control characters, and
+// Visible returns s with its invisible characters made Visible: control characters, and
 // those that change the direction of text, with which one text can look like another.
-func visible(s string) string {
+func Visible(s string) string {
 	ok := true
 	for _, r := range s {
 		if hidden(r) {
