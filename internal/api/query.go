@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"io"
@@ -122,36 +120,16 @@ func answerJSON(v any) (response, error) {
 	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, err
 }
 
-// table is how a list of T is given in another format than JSON.
-type table[T any] struct {
-	columns []string
-	cells   func(*T) []any // nil for what is not known
-	lines   func(*T) any   // as a line of JSON; nil: the row itself
-}
-
-// lister returns a part of a list.
-type lister[T any] func(context.Context, *view.View, view.Page) (view.List[T], error)
-
 // list answers with a part of a list as an object of JSON, under a name, or with all of
-// it row by row.
-func list[T any](s *Server, r *http.Request, q question, name string, get lister[T], t table[T]) (response, error) {
+// it as rows.
+func list[T any](s *Server, r *http.Request, q question, name string, get func(context.Context, *view.View) (view.List[T], error), rows view.Rows) (response, error) {
 	now := time.Now()
 	if q.format != "json" {
-		return s.export(r, q, now, func(ctx context.Context, row func(any, []any) error) error {
-			return each(ctx, s, q, now, get, func(v *T) error {
-				if q.format == "csv" {
-					return row(nil, t.cells(v))
-				}
-				if t.lines != nil {
-					return row(t.lines(v), nil)
-				}
-				return row(v, nil)
-			})
-		}, t.columns)
+		return s.export(r, q, now, rows)
 	}
 	var l view.List[T]
 	err := s.read(r.Context(), now, func(v *view.View) (err error) {
-		l, err = get(r.Context(), v, q.page)
+		l, err = get(r.Context(), v)
 		return err
 	})
 	if err != nil {
@@ -169,70 +147,24 @@ func page[T any](name string, l view.List[T]) map[string]any {
 	return map[string]any{name: l.Rows, "next": next, "searched_to": l.SearchedTo}
 }
 
-// exportPage is how many rows are read before they are written.
-const exportPage = 100
-
-// each calls f for each row of a list, up to its limit.
-func each[T any](ctx context.Context, s *Server, q question, now time.Time, get lister[T], f func(*T) error) error {
-	left := q.page.Limit
-	for p := q.page; ; {
-		p.Limit = exportPage
-		if !q.all {
-			p.Limit = min(p.Limit, left)
-		}
-		var l view.List[T]
-		err := s.read(ctx, now, func(v *view.View) (err error) {
-			l, err = get(ctx, v, p)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for i := range l.Rows {
-			if err := f(&l.Rows[i]); err != nil {
-				return err
-			}
-		}
-		left -= len(l.Rows)
-		if l.Next == nil || !q.all && left == 0 {
-			return nil
-		}
-		p.Before = *l.Next
-	}
-}
-
-// export answers with what rows writes. An answer that cannot be finished is cut off, so
-// that nobody takes it for whole.
-func (s *Server) export(r *http.Request, q question, now time.Time, rows func(context.Context, func(any, []any) error) error, columns []string) (response, error) {
+// export answers with rows. An answer that cannot be finished is cut off, so that nobody
+// takes it for whole.
+func (s *Server) export(r *http.Request, q question, now time.Time, rows view.Rows) (response, error) {
 	// What can be known beforehand is an answer of its own.
 	if err := s.read(r.Context(), now, func(*view.View) error { return nil }); err != nil {
 		return response{}, err
 	}
 	res := response{status: http.StatusOK, contentType: jsonlType, attachment: "openclaw-trace.jsonl"}
-	if q.format == "csv" {
+	if q.format == view.CSV {
 		res.contentType, res.attachment = csvType, "openclaw-trace.csv"
 	}
+	p := q.page
+	if q.all {
+		p.Limit = 0
+	}
+	read := func(ctx context.Context, f func(*view.View) error) error { return s.read(ctx, now, f) }
 	res.stream = func(w io.Writer) {
-		buffered := bufio.NewWriterSize(w, 32<<10)
-		lines, cells := json.NewEncoder(buffered), csv.NewWriter(buffered)
-		record := make([]string, len(columns))
-		err := error(nil)
-		if q.format == "csv" {
-			err = cells.Write(columns)
-		}
-		if err == nil {
-			err = rows(r.Context(), func(line any, values []any) error {
-				if line != nil {
-					return lines.Encode(line)
-				}
-				for i, v := range values {
-					record[i] = cell(v)
-				}
-				return cells.Write(record)
-			})
-		}
-		cells.Flush()
-		if err = errors.Join(err, cells.Error(), buffered.Flush()); err != nil {
+		if err := rows.Write(r.Context(), w, q.format, p, read, nil); err != nil {
 			s.opts.Log.Debug("an export was cut off", "path", r.URL.Path, "err", err)
 			panic(http.ErrAbortHandler)
 		}
@@ -240,88 +172,15 @@ func (s *Server) export(r *http.Request, q question, now time.Time, rows func(co
 	return res, nil
 }
 
-// cell writes a value for CSV; what is not known is empty. A text that a spreadsheet
-// would take for a formula gets a ' before it, which spreadsheets do not show.
-func cell(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
-			return "'" + v
-		}
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	case bool:
-		return strconv.FormatBool(v)
-	case *string:
-		return pointed(v)
-	case *int64:
-		return pointed(v)
-	case *float64:
-		return pointed(v)
-	}
-	panic("a cell of an unknown type")
-}
-
-func pointed[T any](p *T) string {
-	if p == nil {
-		return ""
-	}
-	return cell(*p)
-}
-
-// getCalls lists calls. As rows they come with their texts, one call read at a time.
+// getCalls lists calls. As rows they come with their texts.
 func (s *Server) getCalls(r *http.Request) (response, error) {
 	q, err := ask(r, view.CallParams, listParams)
 	if err != nil {
 		return response{}, err
 	}
-	get := func(ctx context.Context, v *view.View, p view.Page) (view.List[view.CallRow], error) {
-		return v.Calls(ctx, q.filter, p)
-	}
-	if q.format == "json" {
-		return list(s, r, q, "calls", get, table[view.CallRow]{})
-	}
-	now := time.Now()
-	return s.export(r, q, now, func(ctx context.Context, row func(any, []any) error) error {
-		return each(ctx, s, q, now, get, func(c *view.CallRow) error {
-			var whole *view.Call
-			err := s.read(ctx, now, func(v *view.View) (err error) {
-				whole, err = v.Call(ctx, c.TraceID)
-				if errors.Is(err, view.ErrNotFound) {
-					whole, err = nil, nil // deleted since it was listed
-				}
-				return err
-			})
-			if err != nil || whole == nil {
-				return err
-			}
-			if q.format == "jsonl" {
-				return row(whole, nil)
-			}
-			return row(nil, callCells(whole))
-		})
-	}, callColumns)
-}
-
-var callColumns = []string{
-	"trace_id", "created_at", "provider", "model", "status", "error_type", "error_message", "session_id", "agent", "operation",
-	"prompt_tokens", "completion_tokens", "total_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-	"cost_usd", "cost_source", "latency_ms", "ttft_ms", "input_text", "output_text", "metadata",
-	"otel_trace_id", "otel_span_id", "otel_parent_span_id", "synced", "pushed_at",
-}
-
-func callCells(c *view.Call) []any {
-	return []any{
-		c.TraceID, c.CreatedAt, c.Provider, c.Model, c.Status, c.ErrorType, c.ErrorMessage, c.Session, c.Agent, c.Operation,
-		c.PromptTokens, c.CompletionTokens, c.TotalTokens, c.CacheReadTokens, c.CacheWriteTokens, c.ReasoningTokens,
-		c.CostUSD, c.CostSource, c.LatencyMS, c.TTFTMS, c.InputText, c.OutputText, c.Metadata,
-		c.OTELTraceID, c.OTELSpanID, c.OTELParentID, c.Synced, c.PushedAt,
-	}
+	return list(s, r, q, "calls", func(ctx context.Context, v *view.View) (view.List[view.CallRow], error) {
+		return v.Calls(ctx, q.filter, q.page)
+	}, view.CallRows(q.filter))
 }
 
 // getCall answers with a call, its trace and its neighbours.
@@ -370,29 +229,23 @@ func (s *Server) getSessions(r *http.Request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	get := func(ctx context.Context, v *view.View, p view.Page) (view.List[view.Session], error) {
-		return v.Sessions(ctx, q.filter, p)
-	}
+	rows := view.SessionRows(q.filter)
 	if order == "cost" {
 		if q.page.Before != (view.Cursor{}) {
 			return response{}, &view.ParamError{Name: "before", Message: "the sessions that cost most are one page; limit may be more"}
 		}
-		limit := q.page.Limit
-		get = func(ctx context.Context, v *view.View, p view.Page) (view.List[view.Session], error) {
-			top, err := v.TopSessions(ctx, q.filter, limit)
-			if err != nil {
-				return view.List[view.Session]{}, err
-			}
-			return view.List[view.Session]{Rows: top.Rows, SearchedTo: top.SearchedTo}, nil
-		}
+		rows = view.TopSessionRows(q.filter, q.page.Limit)
 	}
-	return list(s, r, q, "sessions", get, table[view.Session]{
-		columns: []string{"session_id", "agent", "first_at", "last_at", "calls", "failed", "tokens", "prompt_tokens", "completion_tokens", "unmetered_calls", "cost_usd", "unpriced_calls"},
-		cells: func(n *view.Session) []any {
-			s := n.Sums
-			return []any{n.ID, n.Agent, n.FirstAt, n.LastAt, s.Calls, s.Failed, s.Tokens(), s.PromptTokens, s.CompletionTokens, s.Unmetered, s.CostUSD(), s.Unpriced}
-		},
-	})
+	return list(s, r, q, "sessions", func(ctx context.Context, v *view.View) (view.List[view.Session], error) {
+		if order == "time" {
+			return v.Sessions(ctx, q.filter, q.page)
+		}
+		top, err := v.TopSessions(ctx, q.filter, q.page.Limit)
+		if err != nil {
+			return view.List[view.Session]{}, err
+		}
+		return view.List[view.Session]{Rows: top.Rows, SearchedTo: top.SearchedTo}, nil
+	}, rows)
 }
 
 // getSession answers with a session and its newest calls.
@@ -417,13 +270,6 @@ func (s *Server) getSession(r *http.Request) (response, error) {
 	a := page("calls", calls)
 	a["session"] = session
 	return answerJSON(a)
-}
-
-var entryTable = table[view.Entry]{
-	columns: []string{"kind", "trace_id", "created_at", "name", "severity", "message", "provider", "model", "session_id", "agent", "duration_ms", "fingerprint"},
-	cells: func(e *view.Entry) []any {
-		return []any{e.Kind, e.TraceID, e.CreatedAt, e.Name, e.Severity, e.Message, e.Provider, e.Model, e.Session, e.Agent, e.DurationMS, e.Fingerprint}
-	},
 }
 
 // getErrors lists what failed, or groups it.
@@ -468,9 +314,9 @@ func (s *Server) entries(r *http.Request, q question, name string, kinds []strin
 	if k := q.filter.Kind; k != "" && !slices.Contains(kinds, k) {
 		return response{}, &view.ParamError{Name: "kind", Message: "want one of " + strings.Join(kinds, ", ") + " here; got " + strconv.Quote(k)}
 	}
-	return list(s, r, q, name, func(ctx context.Context, v *view.View, p view.Page) (view.List[view.Entry], error) {
-		return v.Entries(ctx, kinds, q.filter, p)
-	}, entryTable)
+	return list(s, r, q, name, func(ctx context.Context, v *view.View) (view.List[view.Entry], error) {
+		return v.Entries(ctx, kinds, q.filter, q.page)
+	}, view.EntryRows(kinds, q.filter))
 }
 
 // getStats sums calls.
@@ -501,14 +347,7 @@ func (s *Server) getSystem(r *http.Request) (response, error) {
 		return response{}, err
 	}
 	if q.format != "json" {
-		return list(s, r, q, "readings", func(ctx context.Context, v *view.View, p view.Page) (view.List[view.Reading], error) {
-			return v.Readings(ctx, q.filter, p)
-		}, table[view.Reading]{
-			columns: []string{"trace_id", "created_at", "cpu_pct", "mem_rss_bytes", "mem_available", "mem_total", "disk_used_bytes", "disk_total_bytes", "disk_free_bytes", "metadata"},
-			cells: func(m *view.Reading) []any {
-				return []any{m.TraceID, m.CreatedAt, m.CPUPct, m.MemRSS, m.MemAvail, m.MemTotal, m.DiskUsed, m.DiskTotal, m.DiskFree, m.Metadata}
-			},
-		})
+		return s.export(r, q, time.Now(), view.ReadingRows(q.filter))
 	}
 	var system *view.System
 	err = s.read(r.Context(), time.Now(), func(v *view.View) (err error) {

@@ -300,28 +300,6 @@ func (s *Store) Check() error {
 	return nil
 }
 
-// ReadOnly runs f on the database at path without a lock, so that it may be open in a
-// sidecar, and writes nothing. A database with another schema than this binary's is
-// refused, since its rows cannot be read.
-func ReadOnly(ctx context.Context, path string, f func(*db.Queries) error) (err error) {
-	list, version, err := MigrationStatus(ctx, path)
-	if err != nil {
-		return err
-	}
-	switch target := list[len(list)-1].Version; {
-	case version > target:
-		return newerError(version, target)
-	case version < target:
-		return fmt.Errorf("%s has schema version %d, this binary reads %d: start the sidecar, or run openclaw-trace migrate up", path, version, target)
-	}
-	pool, err := openReader(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	return f(db.New(pool))
-}
-
 // ReadTimeout is how long a reader may take. While it reads, the log cannot be emptied.
 const ReadTimeout = 5 * time.Second
 
