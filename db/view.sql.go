@@ -167,9 +167,14 @@ func (q *Queries) FirstAndLast(ctx context.Context) (FirstAndLastRow, error) {
 }
 
 const firstUsage = `-- name: FirstUsage :one
-SELECT CAST(COALESCE(MIN(start_at), 0) AS INTEGER) AS start_at FROM usage WHERE granularity = 'day'
+SELECT CAST(COALESCE(MIN(f.at), 0) AS INTEGER) AS start_at FROM (
+    SELECT MIN(u.start_at) AS at FROM usage AS u WHERE u.granularity = 'day'
+    UNION ALL
+    SELECT MIN(c.created_at) FROM llm_traces AS c
+) AS f
 `
 
+// The calls of the last second are not in usage yet.
 func (q *Queries) FirstUsage(ctx context.Context) (int64, error) {
 	row := q.db.QueryRowContext(ctx, firstUsage)
 	var start_at int64

@@ -135,8 +135,11 @@ var plans = map[string][]string{
 		"SCALAR SUBQUERY 6",
 		"SEARCH r USING COVERING INDEX idx_metrics_created",
 	},
-	"FailedWindow":        {"SEARCH llm_traces USING INDEX idx_llm_failed (created_at>? AND created_at<?)"},
-	"FirstUsage":          {"SEARCH usage USING PRIMARY KEY (granularity=?)"},
+	"FailedWindow": {"SEARCH llm_traces USING INDEX idx_llm_failed (created_at>? AND created_at<?)"},
+	"FirstUsage": {
+		"CO-ROUTINE f", "COMPOUND QUERY", "LEFT-MOST SUBQUERY", "SEARCH u USING PRIMARY KEY (granularity=?)",
+		"UNION ALL", "SEARCH c USING COVERING INDEX idx_llm_created", "SEARCH f",
+	},
 	"GetSession":          {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
 	"ListArrivedCalls":    {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"ListArrivedErrors":   {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},

@@ -342,7 +342,12 @@ WHERE (CAST(@provider AS TEXT) = '' OR l.provider = @provider)
 GROUP BY 1, 2;
 
 -- name: FirstUsage :one
-SELECT CAST(COALESCE(MIN(start_at), 0) AS INTEGER) AS start_at FROM usage WHERE granularity = 'day';
+-- The calls of the last second are not in usage yet.
+SELECT CAST(COALESCE(MIN(f.at), 0) AS INTEGER) AS start_at FROM (
+    SELECT MIN(u.start_at) AS at FROM usage AS u WHERE u.granularity = 'day'
+    UNION ALL
+    SELECT MIN(c.created_at) FROM llm_traces AS c
+) AS f;
 
 -- What there is at all. 0 is nothing.
 

@@ -64,6 +64,18 @@ var commands = []command{
 	{"demo", runDemo, []form{
 		{"demo", "run the sidecar on sample data, in a database of its own"},
 	}},
+	{"stats", stats, []form{
+		{"stats [--since 24h] [--by model|provider|agent|status|session] [FILTER…] [--json]", "sum up calls, tokens and cost"},
+	}},
+	{"calls", calls, []form{
+		{"calls [--since 24h] [--status failed] [--q TEXT] [FILTER…] [--limit 50] [--json]", "list calls, newest first"},
+	}},
+	{"show", show, []form{
+		{"show ID [--json]", "show a call with its messages, tools, tokens, cost and trace, or an error, event or span; the first characters of an id do"},
+	}},
+	{"export", export, []form{
+		{"export calls|errors|metrics|events [--format jsonl|csv] [FILTER…]", "write all of them, newest first"},
+	}},
 	{"healthcheck", healthcheck, []form{
 		{"healthcheck [--json]", "ask the running sidecar how it is; fails when events cannot be stored"},
 	}},
@@ -103,7 +115,12 @@ func writeUsage(w io.Writer, list []command) {
 		}
 	}
 	fmt.Fprint(w, `
-Results go to standard output, everything else to standard error.
+A FILTER is a parameter of the HTTP API: --since 7d, --until 2026-11-25T06:00, --zone,
+--provider, --model, --agent, --status, --session, --operation, --min-latency 2s,
+--min-cost 0.05, --q TEXT; for errors and events --kind, --severity, --name, --fingerprint.
+Times are local unless --zone is given.
+
+Results go to standard output, everything else to standard error. NO_COLOR is respected.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 65 foreign or newer database,
 70 migration failed, 75 database in use, 78 wrong settings.

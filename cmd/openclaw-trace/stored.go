@@ -197,7 +197,7 @@ func parseAll(flags *flag.FlagSet, args []string) error {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(forTerminal(w))
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }

@@ -292,7 +292,7 @@ func indent(raw []byte) (string, bool) {
 func Visible(s string) string {
 	ok := true
 	for _, r := range s {
-		if hidden(r) {
+		if Hidden(r) {
 			ok = false
 			break
 		}
@@ -304,7 +304,7 @@ func Visible(s string) string {
 	b.Grow(len(s) + 64)
 	for _, r := range s {
 		switch {
-		case !hidden(r):
+		case !Hidden(r):
 			b.WriteRune(r)
 		case r < 0x20:
 			b.WriteRune(0x2400 + r) // its picture
@@ -317,7 +317,9 @@ func Visible(s string) string {
 	return b.String()
 }
 
-func hidden(r rune) bool {
+// Hidden tells whether a character is invisible, line breaks and tabs left out, and does
+// more than mark a place.
+func Hidden(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t' || r == '\r':
 		return false
