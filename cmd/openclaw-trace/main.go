@@ -73,6 +73,9 @@ var commands = []command{
 	{"show", show, []form{
 		{"show ID [--json]", "show a call with its messages, tools, tokens, cost and trace, or an error, event or span; the first characters of an id do"},
 	}},
+	{"tail", follow, []form{
+		{"tail [--kinds call,error,event,span,reading] [FILTER…] [--json]", "show what arrives at the running sidecar, until Ctrl-C"},
+	}},
 	{"export", export, []form{
 		{"export calls|errors|metrics|events [--format jsonl|csv] [FILTER…]", "write all of them, newest first"},
 	}},
@@ -161,6 +164,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // fail says why the program ends, and returns its exit code.
 func fail(stderr io.Writer, err error) int {
+	if errors.Is(err, syscall.EPIPE) {
+		return exitFailed // who read our output has seen enough, and needs no telling
+	}
 	fmt.Fprintf(stderr, "openclaw-trace: %v\n", err)
 	return exitCode(err)
 }

@@ -25,6 +25,9 @@ import (
 //
 //	exits CODE ARGS…         runs the binary, which must end with CODE
 //	serve                    starts the binary and waits until it listens
+//	tail FILE ARGS…          starts openclaw-trace tail, whose output goes to FILE
+//	until FILE TEXT          waits until FILE has TEXT
+//	interrupt                ends the tail by SIGINT, which must exit with 0
 //	end                      ends it by SIGTERM; the file log is its log then (stop is testscript's, and ends the script)
 //	post STATUS PATH BODY    sends BODY to it as JSON; <N> in it stands for a text of N bytes
 //	health STATUS            asks it how it is
@@ -62,6 +65,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "serve": serve, "end": end, "post": post, "health": askHealth, "received": received,
 			"sql": runSQL, "expand": expand, "mode": mode, "logged": logged, "busy": busy,
+			"tail": follow, "until": until, "interrupt": interrupt,
 		},
 	})
 }
@@ -70,6 +74,7 @@ func TestScripts(t *testing.T) {
 type sidecar struct {
 	*instance
 	*process
+	tail *exec.Cmd
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -95,6 +100,40 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		s.settings = append(s.settings, name+"="+ts.Getenv(name))
 	}
 	s.process = s.start()
+}
+
+func follow(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value("sidecar").(*sidecar)
+	out, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer out.Close()
+	tail := exec.Command(binary, append([]string{"tail"}, args[1:]...)...)
+	for _, name := range []string{"OCT_PORT", "OCT_DB_PATH", "OCT_AUTH_TOKEN"} {
+		tail.Env = append(tail.Env, name+"="+ts.Getenv(name))
+	}
+	tail.Stdout, tail.Stderr = out, out
+	ts.Check(tail.Start())
+	ts.Defer(func() {
+		_ = tail.Process.Kill() // it may have ended
+	})
+	s.tail = tail
+}
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	const pause = 20 * time.Millisecond
+	for range patience / pause {
+		if strings.Contains(ts.ReadFile(args[0]), args[1]) {
+			return
+		}
+		time.Sleep(pause)
+	}
+	ts.Fatalf("%s does not get %q:\n%s", args[0], args[1], ts.ReadFile(args[0]))
+}
+
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value("sidecar").(*sidecar)
+	ts.Check(s.tail.Process.Signal(os.Interrupt))
+	ts.Check(s.tail.Wait())
 }
 
 func end(ts *testscript.TestScript, neg bool, args []string) {

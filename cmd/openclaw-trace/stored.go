@@ -160,10 +160,18 @@ func askServer(ctx context.Context, cfg *config.Config, method, path string, bod
 		defer answer.Body.Close()
 		var refusal struct{ Message string }
 		_ = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&refusal) // the status says enough
-		return nil, fmt.Errorf("%s: %s", answer.Status, refusal.Message)
+		return nil, &serverError{answer.StatusCode, answer.Status, refusal.Message}
 	}
 	return answer.Body, nil
 }
+
+// serverError is a refusal of the server.
+type serverError struct {
+	status       int
+	text, reason string
+}
+
+func (e *serverError) Error() string { return e.text + ": " + e.reason }
 
 // newFlags returns the flags of a command, all of which have --json.
 func newFlags(name string) (*flag.FlagSet, *bool) {

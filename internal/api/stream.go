@@ -25,15 +25,15 @@ const (
 	maxLookedAt = 2000             // rows of a kind, each time
 )
 
-// streamParams are those of a filter that make sense for rows that arrive.
-var streamParams = []string{
+// StreamParams are those of a filter that make sense for rows that arrive.
+var StreamParams = []string{
 	"provider", "model", "agent", "status", "session", "operation", "min_latency", "min_cost", "q", "severity", "name",
 	"kinds", "after",
 }
 
 // getStream begins a stream.
 func (s *Server) getStream(r *http.Request) (response, error) {
-	q, err := ask(r, streamParams)
+	q, err := ask(r, StreamParams)
 	if err != nil {
 		return response{}, err
 	}
@@ -101,7 +101,8 @@ type stream struct {
 func (st *stream) run(w io.Writer, r *http.Request) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	st.buf.WriteString("retry: 3000\n\n")
+	// With the id nothing is missed by who is cut off before the first event.
+	st.buf.WriteString("retry: 3000\nid: " + st.seen.String() + "\n\n")
 	if st.reset {
 		st.event("reset", struct{}{})
 	}

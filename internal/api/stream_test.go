@@ -13,6 +13,7 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/api"
+	"github.com/kon-rad/openclaw-trace/internal/view"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -49,12 +50,19 @@ func watch(t *testing.T, client *http.Client, query, last string) (events chan s
 	go func() {
 		defer func() { events <- "end" }()
 		var event []string
+		begun := false
 		for s := bufio.NewScanner(res.Body); s.Scan(); {
 			switch line := s.Text(); {
 			case strings.HasPrefix(line, ":"):
 				event = append(event, ":")
 			case line == "":
-				if len(event) > 0 {
+				if !begun {
+					// An id alone: from here on nothing is missed, though nothing came yet.
+					begun = true
+					if _, err := view.ParseMarks(strings.Join(event, " ")); err != nil {
+						t.Errorf("the stream begins with %q: %v", event, err)
+					}
+				} else if len(event) > 0 {
 					events <- strings.Join(event, " ")
 				}
 				event = nil
