@@ -79,6 +79,9 @@ var commands = []command{
 	{"export", export, []form{
 		{"export calls|errors|metrics|events [--format jsonl|csv] [FILTER…]", "write all of them, newest first"},
 	}},
+	{"doctor", doctor, []form{
+		{"doctor [--json]", "look at settings, database, disk, log, ports, agent, remote and clock, and say what to do; fails if there is a fault"},
+	}},
 	{"healthcheck", healthcheck, []form{
 		{"healthcheck [--json]", "ask the running sidecar how it is; fails when events cannot be stored"},
 	}},

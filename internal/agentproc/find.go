@@ -266,3 +266,20 @@ func pids(root fs.FS) (list []int) {
 	}
 	return list
 }
+
+// Find looks for the agent's process once, as a Watcher does again and again. Without one
+// pid is 0, and note says why in plain words.
+func Find(opts Options) (pid int, name, note string, err error) {
+	match, err := newMatcher(opts.Process)
+	if err != nil {
+		return 0, "", "", err
+	}
+	if opts.Root == nil {
+		opts.Root = os.DirFS("/")
+	}
+	p, note := (&Watcher{opts: opts, match: match}).locate()
+	if p == nil {
+		return 0, "", note, nil
+	}
+	return p.pid, p.comm, "", nil
+}

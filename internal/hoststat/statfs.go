@@ -17,3 +17,10 @@ func spaceOf(path string, blocks, free, available, size uint64) (s space, err er
 	s.used, s.total, s.free = int64((blocks-free)*size), int64(blocks*size), int64(min(available, free)*size)
 	return s, nil
 }
+
+// Space returns how many bytes an ordinary user may still write to the volume of path,
+// and how large it is.
+func Space(path string) (free, total int64, err error) {
+	s, err := statfs(path)
+	return s.free, s.total, err
+}

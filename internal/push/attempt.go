@@ -242,3 +242,29 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	}
 	return v, 0
 }
+
+// Reach asks the remote for a sign of life, without its token, with no event, and without
+// a change to anything. It returns the status of its answer, and its clock or the zero time.
+func Reach(ctx context.Context, o Options) (status int, date time.Time, err error) {
+	o.Token, o.Headers = "", nil
+	c, err := newClient(o)
+	if err != nil {
+		return 0, date, err
+	}
+	defer c.http.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(ctx, min(o.Timeout, dialTimeout))
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, o.Endpoint, nil)
+	if err != nil {
+		return 0, date, errors.New(plain(err, dialTimeout))
+	}
+	request.URL.User, request.URL.RawQuery = nil, "" // which may hold secrets
+	request.Header.Set("User-Agent", c.headers.Get("User-Agent"))
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return 0, date, errors.New(plain(err, min(o.Timeout, dialTimeout)))
+	}
+	_ = answer.Body.Close()                             // of nothing
+	date, _ = http.ParseTime(answer.Header.Get("Date")) // not all have one
+	return answer.StatusCode, date, nil
+}

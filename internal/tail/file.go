@@ -3,6 +3,7 @@ package tail
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,4 +135,34 @@ func (f *file) row(now int64) db.LogPosition {
 	return db.LogPosition{
 		Device: f.id.device, Inode: f.id.inode, Path: f.path, HeadBytes: f.headBytes, Head: f.head, Position: f.pos, UpdatedAt: now,
 	}
+}
+
+// ErrNoFile is that nothing is called as the setting says, yet.
+var ErrNoFile = errors.New("no file is called so")
+
+// Find returns the file that a Tail would read first, having tried to open it.
+func Find(path string) (string, error) {
+	pattern := patternOf(path)
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return "", fmt.Errorf("%q is no pattern: %w", path, err)
+	}
+	newest, at := "", time.Time{}
+	var faults []error
+	for _, name := range paths {
+		info, err := stat(name, path == Auto)
+		if err != nil {
+			faults = append(faults, err)
+		} else if newest == "" || info.ModTime().After(at) {
+			newest, at = name, info.ModTime()
+		}
+	}
+	if newest == "" {
+		return "", errors.Join(append(faults, fmt.Errorf("%w: %s", ErrNoFile, pattern))...)
+	}
+	f, err := openFile(newest, at)
+	if err != nil {
+		return "", err
+	}
+	return newest, f.Close()
 }
