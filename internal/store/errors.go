@@ -113,3 +113,9 @@ func IsDamage(err error) bool {
 	var e *sqlite.Error
 	return errors.Is(err, ErrDamaged) || errors.As(err, &e) && damaged(e.Code())
 }
+
+// noTempDir tells whether SQLite found no folder for temporary files.
+func noTempDir(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_IOERR_GETTEMPPATH
+}

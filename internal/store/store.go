@@ -267,13 +267,48 @@ func (s *Store) SecureTx(f func(*db.Queries) error) error {
 	return errors.Join(err, setSecureDelete(ctx, s.conn.Conn, "OFF"))
 }
 
+// Pages counts pages of the database.
+type Pages struct {
+	All  int64
+	Free int64 // of those, how many hold nothing and are used again before the file grows
+}
+
+// Pages belongs to the goroutine that writes. In a transaction it counts what that has
+// done so far.
+func (s *Store) Pages() (Pages, error) { return pages(context.Background(), s.conn.Conn) }
+
+// ReadPages is Pages as of the last commit, for any goroutine.
+func (s *Store) ReadPages(ctx context.Context) (Pages, error) {
+	c, err := s.readers.Conn(ctx)
+	if err != nil {
+		return Pages{}, err
+	}
+	defer c.Close() // gives it back
+	return pages(ctx, c)
+}
+
+// Shrinks tells whether free pages can be given back to the file system. A file that
+// was not made here may lack auto_vacuum, which cannot be had later.
+func (s *Store) Shrinks() bool { return s.pragmas["auto_vacuum"] == "2" }
+
+// GiveBack takes up to n free pages out of the database, in the transaction under way.
+// The file gets shorter when the log is copied back.
+func (s *Store) GiveBack(n int64) error { return giveBack(context.Background(), s.conn.Conn, n) }
+
+// CopyBack has the transaction under way copy the log into the database once it is
+// committed, however short the log is.
+func (s *Store) CopyBack() { s.copyAt = 0 }
+
 // Rewrite makes the file anew from its rows and empties the log, so that nothing is left of
-// what was deleted or replaced. It takes as much room again while it runs, and seconds
-// for hundreds of megabytes. ErrHeld means that another program reads the database, so
+// what was deleted or replaced. It takes as much room again while it runs, beside the
+// database and among the temporary files, and seconds for hundreds of megabytes. ErrHeld means that another program reads the database, so
 // that the log still has what was there.
 func (s *Store) Rewrite() error {
 	ctx := context.Background()
 	if err := vacuum(ctx, s.conn.Conn); err != nil {
+		if noTempDir(err) {
+			err = fmt.Errorf("there is no folder for a temporary file of the database's size; set SQLITE_TMPDIR to one that can be written to: %w", err)
+		}
 		return fmt.Errorf("make the file anew: %w", err)
 	}
 	held, err := truncateWAL(ctx, s.conn.Conn)

@@ -81,7 +81,8 @@ type Writer struct {
 	jobs   []*job // that wait for their turn
 	counts Counts // of what has no batch: refusals
 	booked Counts // those of them that the transaction under way writes down
-	books  Books  // as of the last commit
+	growth growth
+	books  Books // as of the last commit
 	closed bool
 
 	prices   atomic.Pointer[prices]
@@ -102,6 +103,13 @@ type Writer struct {
 	delta    Counts        // the group's additions to the ledger
 	summary  summary       // of calls since the last sync
 	unsynced time.Time     // the first commit since the last sync, or zero
+}
+
+// growth tells somebody how much was stored.
+type growth struct {
+	told  chan struct{} // holds one token; nil while nobody wants to know
+	every int64
+	bytes int64 // since the last token
 }
 
 // pending is a batch on its way through the queue.
@@ -170,6 +178,35 @@ func (w *Writer) Books() Books {
 	b.addAll(&w.counts)
 	b.addAll(&w.booked)
 	return b
+}
+
+// Growth returns a channel that holds a token once about so many bytes were stored since
+// the last one, so that who keeps the database small need not ask all the time. There is
+// one such channel: the last call's.
+func (w *Writer) Growth(every int64) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.growth = growth{told: make(chan struct{}, 1), every: every}
+	return w.growth.told
+}
+
+// grow adds what a group has stored.
+func (w *Writer) grow(group []*pending) {
+	var bytes int64
+	for _, p := range group {
+		bytes += p.size
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g := &w.growth
+	if g.bytes += bytes; g.told == nil || g.bytes < g.every {
+		return
+	}
+	g.bytes = 0
+	select {
+	case g.told <- struct{}{}:
+	default: // there is one already
+	}
 }
 
 // Depth returns how many batches wait.
@@ -482,6 +519,7 @@ func (w *Writer) store(group []*pending) error {
 		w.summary.add(&w.calls[i], now)
 	}
 	w.publish()
+	w.grow(group)
 	return nil
 }
 
