@@ -76,6 +76,13 @@ func (x *world) open() {
 	x.j = janitor.New(context.Background(), x.st, x.w, x.opts)
 }
 
+// restart puts a janitor with other settings in place of the one before.
+func (x *world) restart(set func(*janitor.Options)) {
+	x.j.Close()
+	set(&x.opts)
+	x.j = janitor.New(context.Background(), x.st, x.w, x.opts)
+}
+
 func (x *world) close() {
 	x.t.Helper()
 	x.j.Close()
@@ -151,8 +158,7 @@ var tables = map[string]string{
 	writer.KindEvent: "custom_events", writer.KindReading: "system_metrics",
 }
 
-// alter runs statements on the database in a job of the writer's... it has no way in for
-// those, so they run beside it.
+// alter runs statements on the database beside the writer.
 func (x *world) alter(statements ...string) {
 	x.t.Helper()
 	c := look(x.t, x.path, "_pragma=busy_timeout(10000)")

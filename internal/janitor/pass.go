@@ -13,11 +13,13 @@ import (
 // pass is one round of deleting.
 type pass struct {
 	*Janitor
-	ctx     context.Context
-	urgent  bool // the database is too large already: jobs are longer and do not wait
-	result  Result
-	over    int64  // bytes
-	problem string // why not all is as it should be
+	ctx    context.Context
+	urgent bool // the database is too large already: jobs are longer and do not wait
+	result Result
+
+	exhausted bool   // there is nothing left to delete
+	over      int64  // bytes
+	problem   string // why not all is as it should be
 }
 
 func (j *Janitor) newPass(ctx context.Context) pass {

@@ -36,7 +36,7 @@ func (o *Options) floor() int64 { return o.MaxDBBytes / 8 }
 type size struct {
 	bytes int64 // of the file once the log is copied into it
 	live  int64 // of them, those that hold something
-	free  int64 // that may still be written to the volume
+	free  int64 // that may be written to the volume, once the log is copied
 }
 
 func sizeOf(p store.Pages, free int64) size {
@@ -61,7 +61,11 @@ func (p *pass) size() (size, error) {
 	if err != nil {
 		return size{}, fmt.Errorf("look at the volume: %w", err)
 	}
-	return sizeOf(pages, free), nil
+	s := sizeOf(pages, free)
+	if file, _ := p.st.Sizes(); file < s.bytes {
+		s.free -= s.bytes - file
+	}
+	return s, nil
 }
 
 // goal returns down to how many bytes rows have to go, and why.
@@ -87,7 +91,6 @@ func (p *pass) bySize() error {
 	if err != nil {
 		return err
 	}
-	p.urgent = s.live > p.opts.limit()
 	if goal, reason := p.goal(s); reason != "" {
 		if err := p.shrink(goal, reason); err != nil {
 			return err
@@ -96,7 +99,7 @@ func (p *pass) bySize() error {
 			return err
 		}
 	}
-	p.urgent = false
+	p.urgent = s.bytes > p.opts.limit()+p.opts.limit()/8
 	if s.bytes > s.live && p.st.Shrinks() && (s.bytes > p.opts.limit() || s.free < p.opts.MinFreeBytes) {
 		if err := p.giveBack(s); err != nil {
 			return err
@@ -118,15 +121,15 @@ func (p *pass) judge(s size) {
 	case large > 0 && !p.st.Shrinks():
 		p.problem = fmt.Sprintf("the database has %d MiB and cannot be made smaller, because it was created without auto_vacuum; %d MiB in it are free and will be used again",
 			s.bytes/mib, (s.bytes-s.live)/mib)
-	case large > 0 && s.live > p.opts.limit():
+	case p.exhausted && s.live > p.opts.limit():
 		p.problem = fmt.Sprintf("the database has %d MiB of sums and books, which are not deleted; OCT_MAX_DB_BYTES is too small", s.live/mib)
 	case full > 0 && !p.st.Shrinks():
-		p.problem = fmt.Sprintf("the volume has %d MiB left, and the database cannot be made smaller, because it was created without auto_vacuum", s.free/mib)
+		p.problem = fmt.Sprintf("the volume has %d MiB left, and the database cannot be made smaller, because it was created without auto_vacuum", max(s.free, 0)/mib)
 	case full > 0 && s.live > p.opts.floor():
-		p.problem = fmt.Sprintf("the volume has %d MiB left, less than OCT_MIN_FREE_BYTES", s.free/mib) // others were faster
+		p.problem = fmt.Sprintf("the volume has %d MiB left, less than OCT_MIN_FREE_BYTES", max(s.free, 0)/mib) // others were faster
 	case full > 0:
 		p.problem = fmt.Sprintf("the volume has %d MiB left, less than OCT_MIN_FREE_BYTES, because others fill it; the database has only %d MiB and is not made smaller",
-			s.free/mib, s.live/mib)
+			max(s.free, 0)/mib, s.live/mib)
 	}
 }
 
@@ -149,6 +152,7 @@ func (p *pass) shrink(goal int64, reason string) error {
 			return err
 		}
 	}
+	p.exhausted = true
 	return nil
 }
 
@@ -161,10 +165,13 @@ func (p *pass) oldCalls() (id int64, err error) {
 	return id, err
 }
 
-// fits tells whether the rows take no more than goal.
-func fits(tx *writer.Tx, goal int64) (bool, error) {
+// fits tells whether the rows take no more than goal. It cannot wait when they take more
+// than they may.
+func (p *pass) fits(tx *writer.Tx, goal int64) (bool, error) {
 	pages, err := tx.Pages()
-	return sizeOf(pages, 0).live <= goal, err
+	live := sizeOf(pages, 0).live
+	p.urgent = live > p.opts.limit()
+	return live <= goal, err
 }
 
 // oldest deletes rows of kinds that are delivered or not, the oldest first give or take
@@ -172,7 +179,7 @@ func fits(tx *writer.Tx, goal int64) (bool, error) {
 func (p *pass) oldest(goal int64, reason string, synced, old int64, kinds ...*kind) (done bool, err error) {
 	ctx := context.Background() // a job is not ended half-way
 	err = p.jobs(reason, func(tx *writer.Tx, t *tally, lim int64) (n int64, more bool, err error) {
-		if done, err = fits(tx, goal); done || err != nil {
+		if done, err = p.fits(tx, goal); done || err != nil {
 			return 0, false, err
 		}
 		row, err := tx.OldestOf(ctx, synced)
@@ -214,7 +221,7 @@ func (p *pass) strip(goal int64, reason string, c *cursor, old int64) (done bool
 	reached := *c
 	err = p.jobs(reason, func(tx *writer.Tx, t *tally, lim int64) (n int64, more bool, err error) {
 		t.committed = func() { *c = reached }
-		if done, err = fits(tx, goal); done || err != nil {
+		if done, err = p.fits(tx, goal); done || err != nil {
 			return 0, false, err
 		}
 		list, err := tx.ListTexts(ctx, db.ListTextsParams{At: reached.at, ID: reached.id, Upto: old, Lim: lim})
