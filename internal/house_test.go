@@ -41,7 +41,7 @@ var layers = [][]string{
 
 // absent are packages of layers that do not exist yet.
 var absent = []string{
-	"internal/dashboard", "internal/tail", "internal/hoststat", "internal/janitor",
+	"internal/dashboard", "internal/tail", "internal/hoststat",
 	"internal/view",
 }
 

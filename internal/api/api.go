@@ -51,6 +51,8 @@ type Session struct {
 	Notice string // why people should look at this database, or ""
 
 	Delivery *Delivery // nil without a remote
+
+	Prune func(context.Context, PruneRequest) (PruneResult, error) // nil if nothing is ever deleted
 }
 
 // Server answers requests. Its methods are safe for concurrent use.
@@ -113,6 +115,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/quarantine", false, s.postQuarantine},
 		{"POST", "/api/v1/reprice", false, s.postReprice},
 		{"POST", "/api/v1/redact", false, s.postRedact},
+		{"POST", "/api/v1/prune", false, s.postPrune},
 		{"GET", "/health", true, s.getHealth},
 		{"GET", "/ready", true, s.getReady},
 	}

@@ -103,7 +103,7 @@ type Result struct {
 	Deleted     map[string]int64 `json:"deleted"`          // rows, by kind
 	Undelivered int64            `json:"undelivered"`      // of them, those that no remote had
 	Texts       int64            `json:"texts"`            // calls that lost their texts
-	Reason      string           `json:"reason,omitempty"` // why not all was done
+	Reason      string           `json:"reason,omitempty"` // why there is still too much, or too old
 }
 
 type answer struct {
