@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,18 +37,18 @@ type world struct {
 	j    *janitor.Janitor
 	opts janitor.Options
 
-	free int64         // on the volume
-	skew time.Duration // of the wall clock
-	n    int           // rows made
+	free int64        // on the volume
+	skew atomic.Int64 // of the wall clock
+	n    int          // rows made
 }
 
 func newWorld(t testing.TB, set ...func(*janitor.Options)) *world {
 	t.Helper()
 	x := &world{t: t, path: filepath.Join(t.TempDir(), "trace.db"), free: 1 << 40}
-	x.opts = janitor.Options{Retention: 3 * day, MaxDBBytes: 256 * mib, MinFreeBytes: 64 * mib, Interval: time.Minute}
+	x.opts = janitor.Options{Retention: 3 * day, MaxDBBytes: 256 * mib, MinFreeBytes: 64 * mib, Interval: 10 * time.Minute}
 	x.opts.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	x.opts.Free = func(string) (int64, error) { return x.free, nil }
-	x.opts.Wall = func() time.Time { return time.Now().Round(0).Add(x.skew) }
+	x.opts.Wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(x.skew.Load())) }
 	for _, set := range set {
 		set(&x.opts)
 	}

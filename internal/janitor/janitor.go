@@ -34,9 +34,11 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
@@ -55,9 +57,13 @@ type Options struct {
 	Wall func() time.Time                 // nil is time.Now
 }
 
-// checkEvery is how often it is looked whether the volume is short of space. It costs a
-// system call.
-const checkEvery = time.Second
+const (
+	firstAfter = time.Second // the start has more urgent things to do
+
+	// How often it is looked whether the volume is short of space, which costs a system
+	// call. What is stored here is looked at as it comes (writer.Growth).
+	checkEvery = 5 * time.Second
+)
 
 // Reasons in the ledger.
 const (
@@ -73,6 +79,7 @@ type Janitor struct {
 	w      *writer.Writer
 	opts   Options
 	now    chan chan answer
+	grown  <-chan struct{} // holds a token when much was stored; nil without the loop
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has ended
@@ -115,7 +122,8 @@ type answer struct {
 func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) *Janitor {
 	j := newJanitor(st, w, opts)
 	j.ctx, j.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go j.run(w.Growth(opts.limit() / 32))
+	j.grown = w.Growth(opts.limit() / 32)
+	go j.run()
 	return j
 }
 
@@ -166,9 +174,9 @@ func (j *Janitor) Close() {
 }
 
 // run is the goroutine.
-func (j *Janitor) run(grown <-chan struct{}) {
+func (j *Janitor) run() {
 	defer close(j.done)
-	timer := time.NewTimer(min(checkEvery, j.opts.Interval))
+	timer := time.NewTimer(min(firstAfter, j.opts.Interval))
 	defer timer.Stop()
 	due := time.Now() // of the next whole pass
 	for {
@@ -179,7 +187,7 @@ func (j *Janitor) run(grown <-chan struct{}) {
 			return
 		case a = <-j.now:
 			whole = true
-		case <-grown:
+		case <-j.grown:
 		case <-timer.C:
 			timer.Reset(min(checkEvery, j.opts.Interval))
 			if whole = !time.Now().Before(due); !whole && !j.short() {
@@ -240,13 +248,20 @@ func (j *Janitor) finish(p *pass) {
 	if len(p.result.Deleted) > 0 || p.result.Texts > 0 {
 		j.opts.Log.Debug("rows were deleted", "deleted", p.result.Deleted, "undelivered", p.result.Undelivered, "texts", p.result.Texts)
 	}
-	if p.result.Reason == j.told {
+	// Another number is no other reason.
+	reason := strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, p.result.Reason)
+	if reason == j.told {
 		return
 	}
-	if j.told = p.result.Reason; j.told == "" {
+	if j.told = reason; reason == "" {
 		j.opts.Log.Info("the janitor keeps to its budget again")
 	} else {
-		j.opts.Log.Warn("the janitor cannot do all that it should", "reason", j.told)
+		j.opts.Log.Warn("the janitor cannot do all that it should", "reason", p.result.Reason)
 	}
 }
 

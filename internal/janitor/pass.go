@@ -17,6 +17,7 @@ type pass struct {
 	urgent bool // the database is too large already: jobs are longer and do not wait
 	result Result
 
+	sizing    bool   // the size is being seen to
 	exhausted bool   // there is nothing left to delete
 	over      int64  // bytes
 	problem   string // why not all is as it should be
@@ -167,14 +168,19 @@ func (p *pass) commit(t *tally, reason string) {
 }
 
 const (
-	jobTime    = 10 * time.Millisecond // after which a job ends; its commit comes on top
-	urgentTime = 40 * time.Millisecond
-	jobRows    = 1000 // a job ends after so many in any case
-	chunkTime  = 2 * time.Millisecond
-	maxChunk   = 32
+	jobTime = 10 * time.Millisecond // after which a job ends; its commit comes on top
+	jobRows = 1000                  // a job ends after so many in any case
+
+	// While the database is too large, rows come in faster than they go. Senders have to
+	// wait then, though not as long as it takes them to give up.
+	urgentTime = 200 * time.Millisecond
+	urgentRows = 10_000
+
+	chunkTime = 2 * time.Millisecond
+	maxChunk  = 32
 
 	yieldFor  = 5 * time.Millisecond
-	maxYields = 40
+	maxYields = 4
 )
 
 // pace is how many rows a statement deletes: as many as take about chunkTime, so that a
@@ -203,12 +209,18 @@ func (p *pass) jobs(reason string, step func(tx *writer.Tx, t *tally, lim int64)
 		if err := p.yield(); err != nil {
 			return err
 		}
+		select {
+		case <-p.grown:
+			// What is deleted by age may take minutes, the size cannot wait for that.
+			if !p.sizing {
+				if err := p.bySize(); err != nil {
+					return err
+				}
+			}
+		default:
+		}
 		var t tally
 		var took time.Duration
-		limit := jobTime
-		if p.urgent {
-			limit = urgentTime
-		}
 		err := p.w.Do(p.ctx, func(tx *writer.Tx) error {
 			t = tally{deleted: make(map[*kind]int64), quarantined: make(map[*kind]bool)}
 			began := time.Now()
@@ -221,7 +233,11 @@ func (p *pass) jobs(reason string, step func(tx *writer.Tx, t *tally, lim int64)
 				p.pace.measured(time.Since(at))
 				touched += n
 				more, took = again, time.Since(began)
-				if !more || p.pace.careful || touched >= jobRows || took >= limit || !p.urgent && tx.Waiting() {
+				switch {
+				case !more, p.pace.careful:
+					return nil
+				case p.urgent && touched < urgentRows && took < urgentTime:
+				case p.urgent, touched >= jobRows, took >= jobTime, tx.Waiting():
 					return nil
 				}
 			}

@@ -29,7 +29,7 @@ func (o *Options) limit() int64 { return max(o.MaxDBBytes-logBytes, o.MaxDBBytes
 func (o *Options) high() int64 { return o.limit() - o.limit()/16 }
 func (o *Options) low() int64  { return o.limit() - o.limit()/8 }
 
-// floor is how far the database is made smaller because the volume is full.
+// floor is how far the file is made smaller because the volume is full.
 func (o *Options) floor() int64 { return o.MaxDBBytes / 8 }
 
 // size is what the database takes.
@@ -43,14 +43,9 @@ func sizeOf(p store.Pages, free int64) size {
 	return size{p.All * store.PageSize, (p.All - p.Free) * store.PageSize, free}
 }
 
-// lack is how much more should be free on the volume: once it is too little, a bit more
-// than that, so that not every look finds something to do.
-func (o *Options) lack(s size) int64 {
-	if s.free >= o.MinFreeBytes {
-		return 0
-	}
-	return o.MinFreeBytes + o.MinFreeBytes/16 - s.free
-}
+// spare is how much of a database at the floor is left free for new rows: on a volume
+// that others keep full, it is all the room there is.
+func (o *Options) spare() int64 { return min(o.floor()/2, logBytes) }
 
 func (p *pass) size() (size, error) {
 	pages, err := p.st.ReadPages(p.ctx)
@@ -68,29 +63,56 @@ func (p *pass) size() (size, error) {
 	return s, nil
 }
 
+// lack is how much more should be free on the volume: once it is too little, a bit more
+// than that, so that not every look finds something to do.
+func (p *pass) lack(s size) int64 {
+	least := p.opts.MinFreeBytes
+	if p.st.Full() {
+		least = max(least, 4<<20)
+	}
+	if s.free >= least || !p.st.Shrinks() {
+		return 0
+	}
+	return least + least/16 - s.free
+}
+
+// fileGoal returns how large the file may be for the volume's sake.
+func (p *pass) fileGoal(s size) int64 {
+	if lack := p.lack(s); lack > 0 {
+		return min(s.bytes, max(s.bytes-lack, p.opts.floor()))
+	}
+	return s.bytes
+}
+
 // goal returns down to how many bytes rows have to go, and why.
 func (p *pass) goal(s size) (bytes int64, reason string) {
-	bytes, reason = s.live, ""
+	bytes = s.live
 	if s.live > p.opts.high() {
 		bytes, reason = p.opts.low(), ByBudget
 	}
-	// Free pages are given back before any row goes.
-	short := p.opts.lack(s) - (s.bytes - s.live)
-	if short <= 0 || !p.st.Shrinks() {
+	if p.lack(s) <= 0 {
 		return bytes, reason
 	}
-	if least := max(s.live-short, p.opts.floor()); least < bytes {
-		return least, BySpace
+	// Free pages are given back before any row goes.
+	file, floor, spare := p.fileGoal(s), p.opts.floor(), p.opts.spare()
+	switch {
+	case file > floor && file < bytes:
+		return file, BySpace
+	case file <= floor && floor-spare < bytes && s.live > floor-spare/2:
+		return floor - spare, BySpace
 	}
 	return bytes, reason
 }
 
 // bySize makes the database fit its budget and the volume.
 func (p *pass) bySize() error {
+	p.sizing = true
+	defer func() { p.sizing, p.urgent = false, false }()
 	s, err := p.size()
 	if err != nil {
 		return err
 	}
+	p.urgent = s.live > p.opts.limit()
 	if goal, reason := p.goal(s); reason != "" {
 		if err := p.shrink(goal, reason); err != nil {
 			return err
@@ -100,7 +122,7 @@ func (p *pass) bySize() error {
 		}
 	}
 	p.urgent = s.bytes > p.opts.limit()+p.opts.limit()/8
-	if s.bytes > s.live && p.st.Shrinks() && (s.bytes > p.opts.limit() || s.free < p.opts.MinFreeBytes) {
+	if s.bytes > s.live && p.st.Shrinks() && (s.bytes > p.opts.limit() || s.bytes > p.fileGoal(s)) {
 		if err := p.giveBack(s); err != nil {
 			return err
 		}
@@ -125,11 +147,11 @@ func (p *pass) judge(s size) {
 		p.problem = fmt.Sprintf("the database has %d MiB of sums and books, which are not deleted; OCT_MAX_DB_BYTES is too small", s.live/mib)
 	case full > 0 && !p.st.Shrinks():
 		p.problem = fmt.Sprintf("the volume has %d MiB left, and the database cannot be made smaller, because it was created without auto_vacuum", max(s.free, 0)/mib)
-	case full > 0 && s.live > p.opts.floor():
+	case full > 0 && s.bytes > p.opts.floor():
 		p.problem = fmt.Sprintf("the volume has %d MiB left, less than OCT_MIN_FREE_BYTES", max(s.free, 0)/mib) // others were faster
 	case full > 0:
 		p.problem = fmt.Sprintf("the volume has %d MiB left, less than OCT_MIN_FREE_BYTES, because others fill it; the database has only %d MiB and is not made smaller",
-			max(s.free, 0)/mib, s.live/mib)
+			max(s.free, 0)/mib, s.bytes/mib)
 	}
 }
 
@@ -250,7 +272,7 @@ func (p *pass) strip(goal int64, reason string, c *cursor, old int64) (done bool
 // giveBack takes free pages out of the database, as many as make it fit, and has the file
 // cut short. Pages from its end are moved into the gaps, which is work.
 func (p *pass) giveBack(s size) error {
-	want := max(s.bytes-p.opts.limit(), p.opts.lack(s))
+	want := s.bytes - min(p.opts.limit(), p.fileGoal(s))
 	left := min(want, s.bytes-s.live)/store.PageSize + 1
 	return p.jobs("", func(tx *writer.Tx, _ *tally, lim int64) (int64, bool, error) {
 		pages, err := tx.Pages()

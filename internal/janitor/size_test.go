@@ -70,7 +70,7 @@ func TestOrder(t *testing.T) {
 			}
 			// Smaller and smaller, to the end.
 			seen := make(map[string]bool)
-			for bytes := x.live(); bytes > 300<<10; bytes -= 256 << 10 {
+			for bytes := x.live(); bytes > 600<<10; bytes -= 512 << 10 {
 				x.restart(budget(bytes + min(bytes, store.CheckpointPages*store.PageSize))) // for the log
 				r := x.pass()
 				if live, limit := x.live(), bytes-bytes/16; live > limit {
@@ -173,7 +173,7 @@ func TestVolumeIsFull(t *testing.T) {
 		})
 
 		others = volume - 8*mib - size() - 1*mib // just enough
-		time.Sleep(2 * time.Second)
+		time.Sleep(6 * time.Second)
 		if s := x.j.Status(); x.rows(writer.KindCall, "input_text IS NULL") != 0 || s.Reason != "" {
 			t.Errorf("%+v", s)
 		}
@@ -191,8 +191,8 @@ func TestVolumeIsFull(t *testing.T) {
 		// Others take all: it is not made smaller than the floor.
 		others = volume
 		time.Sleep(time.Minute)
-		if live := x.live(); live > 5*mib || live < 4*mib {
-			t.Errorf("%d bytes, the floor is 5 MiB", live)
+		if live := x.live(); live > 3*mib || live < 2*mib || size() < 5*mib-64<<10 || size() > 5*mib {
+			t.Errorf("%d bytes of rows in a file of %d, the floor is 5 MiB", live, size())
 		}
 		s := x.j.Status()
 		if !strings.Contains(s.Reason, "because others fill it") || s.OverBytes < 8*mib {
@@ -204,7 +204,7 @@ func TestVolumeIsFull(t *testing.T) {
 			t.Error("it goes on below the floor")
 		}
 		others = 0
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(10*time.Minute + 5*time.Second)
 		if s := x.j.Status(); s.Reason != "" || s.OverBytes != 0 {
 			t.Errorf("%+v", s)
 		}
@@ -264,7 +264,7 @@ func TestSoak(t *testing.T) {
 	defer x.close()
 	const most = 8*mib + store.CheckpointPages*store.PageSize
 	var peak int64
-	for i := range 1500 {
+	for i := range 400 {
 		at := time.Now()
 		b := x.each(at)
 		for range 8 {
@@ -283,7 +283,7 @@ func TestSoak(t *testing.T) {
 	if live := x.live(); live > 4*mib || live < 2*mib {
 		t.Errorf("%d bytes of rows", live)
 	}
-	if x.rows(writer.KindError, "1") != 1500 {
+	if x.rows(writer.KindError, "1") != 400 {
 		t.Errorf("%d errors", x.rows(writer.KindError, "1"))
 	}
 	t.Logf("%d MiB at most, of %d", peak/mib, most/mib)

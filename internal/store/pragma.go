@@ -165,21 +165,22 @@ func setBusyTimeout(ctx context.Context, c *sql.Conn) error {
 }
 
 // copyBack copies the log into the database once due pages were written to it, as far
-// as readers let it, and returns how many make the next one due.
-func copyBack(ctx context.Context, c *sql.Conn, due int) (int, error) {
+// as readers let it. It returns how many make the next one due, and whether all of the
+// log was copied.
+func copyBack(ctx context.Context, c *sql.Conn, due int) (next int, all bool, err error) {
 	pages, err := pagesWritten(c, false)
 	if err != nil || pages < due {
-		return due, err
+		return due, false, err
 	}
 	var busy, frames, copied int
 	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &copied); err != nil {
-		return pages + CheckpointPages/4, err
+		return pages + CheckpointPages/4, false, err
 	}
 	if busy != 0 || copied != frames {
-		return pages + CheckpointPages/4, nil
+		return pages + CheckpointPages/4, false, nil
 	}
 	_, err = pagesWritten(c, true)
-	return CheckpointPages, err
+	return CheckpointPages, true, err
 }
 
 // pagesWritten returns how many pages c wrote since it was last reset.

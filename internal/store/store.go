@@ -53,6 +53,7 @@ type Store struct {
 	queries  *db.Queries
 	readers  *sql.DB
 	copyAt   int // pages written that make the next checkpoint due
+	reserve  reserve
 	pragmas  map[string]string
 	tables   []string
 	version  int64
@@ -184,8 +185,14 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.readers.SetMaxOpenConns(3)
 	s.readers.SetMaxIdleConns(1)
-	_, err = verify(ctx, s.readers, readerSettings)
-	return err
+	if _, err = verify(ctx, s.readers, readerSettings); err != nil {
+		return err
+	}
+	if err := s.reserve.open(s.path); err != nil {
+		return err
+	}
+	s.setAside()
+	return nil
 }
 
 // Path returns the path of the database as it was given.
@@ -221,6 +228,44 @@ func (s *Store) Sizes() (database, wal int64) {
 // unless f fails. Nobody can cancel it: the rows of one caller share it with those
 // of others. What it returns is for Classify; a Fatal error may come after the commit.
 func (s *Store) Tx(f func(*db.Queries) error) error {
+	if s.Full() {
+		if s.setAside(); s.Full() {
+			return ErrNoRoom
+		}
+	}
+	return s.LastTx(func(q *db.Queries) error {
+		if err := f(q); err != nil {
+			return err
+		}
+		return s.fits()
+	})
+}
+
+// LastTx is Tx for what is to be possible when the volume is full: deleting, and what
+// leads to it.
+func (s *Store) LastTx(f func(*db.Queries) error) error {
+	err := s.tx(f)
+	if isFull(err) || errors.Is(err, ErrNoRoom) {
+		// The log may be all that has no room, and it can be written over once it is copied.
+		s.copyAt = 0
+	} else if err != nil {
+		return err
+	}
+	copied, fault := false, error(nil)
+	if s.copyAt, copied, fault = copyBack(context.Background(), s.conn.Conn, s.copyAt); Classify(fault) == Fatal {
+		return errors.Join(err, fmt.Errorf("checkpoint: %w", fault))
+	}
+	if copied {
+		s.setAside()
+	}
+	// A disk that is full, say, may leave the log as it is, and rows go on into it.
+	if fault != nil {
+		s.opts.Log.Warn("the log cannot be copied into the database; it grows until it can", "err", fault)
+	}
+	return err
+}
+
+func (s *Store) tx(f func(*db.Queries) error) error {
 	tx, err := s.conn.BeginTx(context.Background(), nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -231,13 +276,6 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
-	}
-	// A disk that is full, say, may leave the log as it is, and rows go on into it.
-	if s.copyAt, err = copyBack(context.Background(), s.conn.Conn, s.copyAt); Classify(err) == Fatal {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	if err != nil {
-		s.opts.Log.Warn("the log cannot be copied into the database; it grows until it can", "err", err)
 	}
 	return nil
 }
@@ -256,14 +294,14 @@ func (s *Store) SyncTx(f func(*db.Queries) error) error {
 	return errors.Join(err, setSynchronous(ctx, s.conn.Conn, "normal"))
 }
 
-// SecureTx is Tx, and what it deletes or replaces is overwritten in the database, once
+// SecureTx is LastTx, and what it deletes or replaces is overwritten in the database, once
 // the log has been copied there.
 func (s *Store) SecureTx(f func(*db.Queries) error) error {
 	ctx := context.Background()
 	if err := setSecureDelete(ctx, s.conn.Conn, "ON"); err != nil {
 		return fmt.Errorf("secure delete: %w", err)
 	}
-	err := s.Tx(f)
+	err := s.LastTx(f)
 	return errors.Join(err, setSecureDelete(ctx, s.conn.Conn, "OFF"))
 }
 
@@ -315,6 +353,7 @@ func (s *Store) Rewrite() error {
 	if err == nil && held {
 		err = ErrHeld
 	}
+	s.setAside() // the log was cut short
 	return errors.Join(err, setBusyTimeout(ctx, s.conn.Conn))
 }
 
@@ -406,4 +445,5 @@ func (s *Store) closeConns() {
 		_ = s.writers.Close()
 	}
 	s.readers, s.conn, s.writers = nil, nil, nil
+	s.reserve.close()
 }

@@ -118,8 +118,11 @@ func (j *job) run(w *Writer) error {
 		err = w.st.Check()
 	}
 	w.working.Store(0)
-	if !j.rewrite || store.Classify(err) == store.Fatal {
-		w.report(err) // a file that cannot be made anew takes rows all the same
+	switch {
+	case j.rewrite && store.Classify(err) != store.Fatal: // the file takes rows all the same
+	case err == nil && w.st.Full(): // but rows are not stored
+	default:
+		w.report(err)
 	}
 	if w.unsynced.IsZero() {
 		w.unsynced = time.Now()
@@ -142,7 +145,7 @@ func (j *job) transact(w *Writer, tx *Tx) error {
 	if j.rewrite {
 		return w.st.Rewrite()
 	}
-	run := w.st.Tx
+	run := w.st.LastTx
 	if j.secure {
 		run = w.st.SecureTx
 	}

@@ -202,10 +202,36 @@ func (w *Writer) grow(group []*pending) {
 	if g.bytes += bytes; g.told == nil || g.bytes < g.every {
 		return
 	}
-	g.bytes = 0
 	select {
 	case g.told <- struct{}{}:
+		g.bytes = 0
 	default: // there is one already
+	}
+}
+
+// maxBrake is how long a group waits for who keeps the database small.
+const maxBrake = 20 * time.Millisecond
+
+// brake waits for a job if rows come in faster than who is told of it can look. One that
+// is busy elsewhere delays a group, and stops none.
+func (w *Writer) brake() {
+	behind := func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		g := &w.growth
+		return len(g.told) > 0 && g.bytes >= g.every && len(w.jobs) == 0
+	}
+	if !behind() {
+		return
+	}
+	timeout := time.NewTimer(maxBrake)
+	defer timeout.Stop()
+	for behind() {
+		select {
+		case <-w.wake: // what it is for is looked at next in any case
+		case <-timeout.C:
+			return
+		}
 	}
 }
 
@@ -369,7 +395,9 @@ func (w *Writer) run() {
 		closed := w.take()
 		var err error
 		if len(w.group) > 0 {
-			err = w.commit()
+			if err = w.commit(); err == nil {
+				w.brake()
+			}
 		}
 		var j *job
 		if err == nil {

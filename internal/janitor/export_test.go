@@ -1,0 +1,4 @@
+package janitor
+
+// Free asks the volume of path.
+var Free = free
