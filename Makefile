@@ -44,6 +44,8 @@ fuzz: ## fuzz each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/otlp || exit; done
 	for f in FuzzNative FuzzServeHTTP; do \
 		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/api || exit; done
+	for p in cgroup hoststat; do \
+		go test -run '^$$' -fuzz '^FuzzRead$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/$$p || exit; done
 	go test -run '^$$' -fuzz '^FuzzMask$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/redact
 	go test -run '^$$' -fuzz '^FuzzWith$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pricing
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pricing/json5

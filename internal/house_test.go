@@ -32,17 +32,16 @@ const (
 // of lower layers only.
 var layers = [][]string{
 	{command},
-	{"internal/api", "internal/dashboard", "internal/tail", "internal/hoststat", "internal/push", "internal/janitor"},
+	{"internal/api", "internal/dashboard", "internal/tail", "internal/hoststat", "internal/agentproc", "internal/push", "internal/janitor"},
 	{"internal/view", "internal/otlp", "internal/genai"},
 	{"internal/writer"},
-	{"internal/redact", "internal/pricing", "internal/store"},
+	{"internal/redact", "internal/pricing", "internal/store", "internal/cgroup"},
 	{"db", "migrations", "internal/config", "internal/pricing/json5"},
 }
 
 // absent are packages of layers that do not exist yet.
 var absent = []string{
-	"internal/dashboard", "internal/tail", "internal/hoststat",
-	"internal/view",
+	"internal/dashboard", "internal/tail", "internal/view",
 }
 
 // sideways are the imports allowed inside a layer.

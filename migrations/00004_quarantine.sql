@@ -2,7 +2,7 @@
 
 -- +goose Up
 -- One row for an event that was refused for good, alone in its batch. It names the row
--- and does not copy it: the row has synced = 1 and no pushed_at. Only the newest
+-- and does not copy it: the row has synced = 1 and no pushed_at. Only the newest ten
 -- thousand are listed.
 CREATE TABLE quarantine (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

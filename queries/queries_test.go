@@ -252,6 +252,14 @@ var plans = map[string][]string{
 		"SEARCH sessions USING PRIMARY KEY (session_id=?)",
 	},
 	"DeleteSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
+	"AgentMeta": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1", "SEARCH i USING PRIMARY KEY (key=?)",
+		"SCALAR SUBQUERY 2", "SEARCH a USING PRIMARY KEY (key=?)",
+	},
+	"NewestCall":         {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)", "SCALAR SUBQUERY 1", "SEARCH c"},
+	"ListCallsBefore":    {"SEARCH llm_traces USING INDEX idx_llm_created (created_at<?)"},
+	"ListReadingsBefore": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at<?)"},
 
 	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLedger": {"SCAN ledger"},

@@ -3,6 +3,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -15,9 +16,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kon-rad/openclaw-trace/migrations"
 )
 
-// TestScripts runs testdata/script. Beside the commands of testscript there are:
+// TestScripts runs testdata/script. $NEWEST is the schema's version, $BEFORE the one before it. Beside the commands of testscript there are:
 //
 //	exits CODE ARGS…         runs the binary, which must end with CODE
 //	serve                    starts the binary and waits until it listens
@@ -43,6 +46,12 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("FREE_PORT", port)
 			env.Setenv("OCT_OTLP_PORT", "0")
+			steps, err := fs.Glob(migrations.FS, "*.sql")
+			if err != nil {
+				return err
+			}
+			env.Setenv("NEWEST", strconv.Itoa(len(steps)))
+			env.Setenv("BEFORE", strconv.Itoa(len(steps)-1))
 			env.Setenv("OCT_DB_PATH", filepath.Join(env.WorkDir, "data", "trace.db"))
 			env.Values["sidecar"] = &sidecar{instance: &instance{
 				t: env.T().(testing.TB), url: "http://127.0.0.1:" + env.Getenv("OCT_PORT"), client: &http.Client{Timeout: patience},

@@ -49,6 +49,8 @@ type Session struct {
 	Store  *store.Store
 	Writer *writer.Writer
 	Notice string // why people should look at this database, or ""
+	// Notices are what the parts have to say, in plain words, of which "" is nothing.
+	Notices func() []string
 
 	Delivery *Delivery // nil without a remote
 

@@ -72,7 +72,11 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
-		for _, notice := range [...]string{session.Notice, w.Notice(), s.delivery(&h, session)} {
+		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session)}
+		if session.Notices != nil {
+			notices = append(notices, session.Notices()...)
+		}
+		for _, notice := range notices {
 			if notice != "" {
 				h.Status = "degraded"
 				h.Reasons = append(h.Reasons, notice)

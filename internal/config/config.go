@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,8 +98,26 @@ type Config struct {
 
 	AgentID string `env:"OCT_AGENT_ID" accepts:"at most 256 characters" help:"Name of the agent beside which this runs, for the remote."`
 
+	MetricsInterval time.Duration `env:"OCT_METRICS_INTERVAL, default=15s" min:"1s" max:"24h" help:"Time between two readings of the host: processor, memory and disk, those of the container where there is one. The agent's process is looked at as often."`
+
+	AgentProcess string `env:"OCT_AGENT_PROCESS" accepts:"a name or a regular expression" help:"What the agent's process is called, or what its command line matches. While it is unset OpenClaw's gateway is looked for."`
+
+	AgentPIDFile string `env:"OCT_AGENT_PID_FILE" accepts:"the path of a file" help:"File with the process id of the agent, instead of a look through all processes."`
+
+	AgentSilence time.Duration `env:"OCT_AGENT_SILENCE, default=30m" min:"0s" max:"720h" help:"How long an agent that is busy may send no calls, after it has sent some, before that is recorded as an error; 0s is for ever."`
+
+	LogPath string `env:"OCT_LOG_PATH" accepts:"auto, the path of a file, or one with * or YYYY-MM-DD in its name" help:"The agent's log, which is followed: warnings and errors in it become error events. auto finds OpenClaw's. While it is unset no log is followed."`
+
+	LogEvents bool `env:"OCT_LOG_EVENTS, default=false" accepts:"true or false" help:"Whether some lines of the log below a warning are kept as events: channels that connect, changed settings, runs that end."`
+
 	// RetentionDays has an upper limit so that it fits a time.Duration.
-	RetentionDays int `env:"OCT_RETENTION_DAYS, default=3" min:"1" max:"36500" help:"Days that events are to be kept. This version checks the value but deletes nothing."`
+	RetentionDays int `env:"OCT_RETENTION_DAYS, default=3" min:"1" max:"36500" help:"Days that events are kept. With OCT_PUSH_ENDPOINT set, those that were not delivered yet are kept as long as OCT_MAX_DB_BYTES allows."`
+
+	MaxDBBytes Bytes `env:"OCT_MAX_DB_BYTES, default=268435456" min:"16MiB" help:"Largest size of the database together with its log. What goes first: delivered events, the oldest first; readings; the texts of the oldest calls, and then the calls; errors last."`
+
+	MinFreeBytes Bytes `env:"OCT_MIN_FREE_BYTES, default=67108864" min:"0" help:"Space that is to stay free on the database's volume. When others take it, events go as with OCT_MAX_DB_BYTES, down to an eighth of that."`
+
+	JanitorInterval time.Duration `env:"OCT_JANITOR_INTERVAL, default=1m" min:"1s" max:"24h" help:"Time between two looks for events to delete."`
 }
 
 // Load resolves the settings from environ, which has the form of os.Environ. An
@@ -408,6 +427,9 @@ func (l *loader) validate(c *Config) {
 	}
 	if c.PushToken != "" && !validToken(c.PushToken) {
 		l.reject("OCT_PUSH_TOKEN", "cannot be used (its value is not shown)")
+	}
+	if _, err := regexp.Compile(c.AgentProcess); err != nil {
+		l.reject("OCT_AGENT_PROCESS", "is "+quoted(c.AgentProcess)+", which is no regular expression")
 	}
 	if len(c.AgentID) > 256 {
 		l.reject("OCT_AGENT_ID", "is too long")

@@ -64,7 +64,12 @@ func TestDefaults(t *testing.T) {
 		PushMaxBytes:    5 << 20,
 		PushCompression: "gzip",
 		PushInterval:    5 * time.Minute,
+		MetricsInterval: 15 * time.Second,
+		AgentSilence:    30 * time.Minute,
 		RetentionDays:   3,
+		MaxDBBytes:      256 << 20,
+		MinFreeBytes:    64 << 20,
+		JanitorInterval: time.Minute,
 	}
 	if got := load(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -106,7 +111,16 @@ func TestEverySettingGiven(t *testing.T) {
 		"OCT_PUSH_CA_FILE=ca.pem",
 		"OCT_PUSH_INSECURE=true",
 		"OCT_AGENT_ID=kitchen",
+		"OCT_METRICS_INTERVAL=1m",
+		"OCT_AGENT_PROCESS=node .*gateway",
+		"OCT_AGENT_PID_FILE=agent.pid",
+		"OCT_AGENT_SILENCE=0s",
+		"OCT_LOG_PATH=auto",
+		"OCT_LOG_EVENTS=true",
 		"OCT_RETENTION_DAYS=36500",
+		"OCT_MAX_DB_BYTES=1GiB",
+		"OCT_MIN_FREE_BYTES=0",
+		"OCT_JANITOR_INTERVAL=24h",
 		"PATH=/bin",
 	)
 	want := &config.Config{
@@ -135,7 +149,14 @@ func TestEverySettingGiven(t *testing.T) {
 		PushCAFile:      "ca.pem",
 		PushInsecure:    true,
 		AgentID:         "kitchen",
+		MetricsInterval: time.Minute,
+		AgentProcess:    "node .*gateway",
+		AgentPIDFile:    "agent.pid",
+		LogPath:         "auto",
+		LogEvents:       true,
 		RetentionDays:   36500,
+		MaxDBBytes:      1 << 30,
+		JanitorInterval: 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -300,6 +321,7 @@ func TestFaults(t *testing.T) {
 	f("OCT_PUSH_INTERVAL=99ms", `OCT_PUSH_INTERVAL is "99ms"; accepted: a duration of at least 100ms, such as 30s or 5m.`)
 	f("OCT_PUSH_INTERVAL=5", `OCT_PUSH_INTERVAL is "5"; accepted: a duration of at least 100ms, such as 30s or 5m.`)
 
+	f("OCT_AGENT_PROCESS=a(", `OCT_AGENT_PROCESS is "a(", which is no regular expression; accepted: a name or a regular expression.`)
 	f("OCT_RETENTION_DAYS=0", `OCT_RETENTION_DAYS is "0"; accepted: a whole number from 1 to 36500.`)
 	f("OCT_RETENTION_DAYS=36501", `OCT_RETENTION_DAYS is "36501"; accepted: a whole number from 1 to 36500.`)
 }

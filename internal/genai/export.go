@@ -42,10 +42,9 @@ const (
 // Mapped again (Traces, Logs), what came in by OTLP gives the rows that it was, but for:
 //
 //   - metadata gains openclaw_trace.trace_id, openclaw_trace.cost_source, error.type
-//     where another attribute told it, and the renamed members; it loses what stands in
-//     columns now;
+//     where another attribute told it, and the renamed members;
 //   - a text that is no list of messages is one then;
-//   - a computed cost is reported then;
+//   - a computed cost is reported then, and one of 0 unknown: see (*reader).cost;
 //   - an unknown latency is 0, since a span must have an end;
 //   - a start in the future, or none, was replaced when it was stored, and the identity
 //     follows from the start; a timeout of unknown error type has the type timeout;
@@ -147,9 +146,13 @@ func (e *Exporter) member(kv otlp.KeyValue) {
 		e.put(kv.Key, kv.Value)
 	case i >= e.columns:
 		e.attrs[i].Value = kv.Value
-	case !same(&e.attrs[i].Value, &kv.Value):
+	case !same(&e.attrs[i].Value, &kv.Value) && !sameDouble(&e.attrs[i].Value, &kv.Value):
 		e.aside(kv)
 	}
+}
+
+func sameDouble(a, b *otlp.Value) bool {
+	return a.Kind == otlp.Double && b.Kind == otlp.Double && a.Double() == b.Double()
 }
 
 func (e *Exporter) aside(kv otlp.KeyValue) {
@@ -345,11 +348,8 @@ func (e *Exporter) firstChunk(ms *int64, list []otlp.KeyValue) {
 	if ms == nil {
 		return
 	}
-	seconds := func(s float64) int64 { return int64(s / 0.001) }
+	seconds := func(s float64) int64 { return int64(math.Round(s / 0.001)) }
 	v := otlp.DoubleValue(float64(*ms) / 1000)
-	for seconds(v.Double()) < *ms { // 1.001 is a little less than that
-		v = otlp.DoubleValue(math.Nextafter(v.Double(), math.Inf(1)))
-	}
 	for i := range list {
 		said := &list[i].Value
 		if list[i].Key == key && (said.Kind == otlp.Double && seconds(said.Double()) == *ms || said.Kind == otlp.Int && said.Int()*1000 == *ms) {
@@ -747,8 +747,10 @@ func (m *members) value(depth int) (otlp.Value, error) {
 	case '{', '[': // too deep
 		return otlp.StringValue(s), nil
 	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && s != "-0" {
-		return otlp.IntValue(n), nil
+	if !strings.ContainsAny(s, ".eE") && s != "-0" {
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return otlp.IntValue(n), nil
+		}
 	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil {
 		return otlp.DoubleValue(f), nil

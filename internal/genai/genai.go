@@ -128,6 +128,7 @@ type reader struct {
 	hourly   *int64    // of the tokens written to a cache, those that stay for an hour
 	mended   bool      // the item's times were in the wrong unit
 	scratch  []byte
+	gateway  GatewayIDs
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
@@ -251,13 +252,13 @@ func (r *reader) nextBest(f field) bool {
 func (r *reader) cut(s string) string { return writer.CutWord(s, r.maxText+writer.MaskMargin) }
 
 // millis returns a field that measures time, in units of which a millisecond has
-// perMS, as whole milliseconds.
+// perMS, as whole milliseconds, rounded.
 func (r *reader) millis(f field, perMS float64) *int64 {
 	v := r.amount(f, writer.MaxCount*perMS)
 	if v == nil {
 		return nil
 	}
-	return r.slab.int(int64(*v / perMS))
+	return r.slab.int(int64(math.Round(*v / perMS))) // 1.001 s is a little less than 1001 ms
 }
 
 // amount returns a field that measures something: a number from 0 to limit.

@@ -176,8 +176,11 @@ func (r *reader) logOrigin(l *otlp.LogRecord) {
 }
 
 // logID derives a record's identity from everything that tells it from another, as
-// records have no id of their own.
+// records have no id of their own. One of OpenClaw's log is also in its file.
 func (r *reader) logID(l *otlp.LogRecord, at int64) string {
+	if g, ok := gatewayLine(l, at); ok {
+		return r.gateway.Of(g)
+	}
 	h := sha256.New()
 	write := func(b []byte) {
 		var size [8]byte

@@ -206,7 +206,8 @@ func TestCallNumbers(t *testing.T) {
 	for _, bad := range []any{-0.1, math.NaN(), math.Inf(1), 1e300, "free", "NaN", "Inf", false} {
 		g("gen_ai.usage.cost", "CostUSD", bad, nil)
 	}
-	g("ai.response.msToFirstChunk", "TtftMS", 320.75, 320.0)
+	g("ai.response.msToFirstChunk", "TtftMS", 320.75, 321.0)
+	g("gen_ai.response.time_to_first_chunk", "TtftMS", 1.001, 1001.0)
 	g("openclaw.model_call.time_to_first_byte_ms", "TtftMS", -1, nil)
 	g("gen_ai.response.time_to_first_chunk", "TtftMS", 1e300, nil)
 	g("gen_ai.response.time_to_first_chunk", "TtftMS", -1.0, nil)

@@ -101,7 +101,7 @@ func (e *Encoder) begin(o *Origin) {
 	e.buf = e.scratch[:0]
 	next := e.openGroup(o)
 	e.buf, e.scratch = request, e.buf
-	if g := e.group; g.items > 0 && g.scope-g.resource == next.scope-next.resource &&
+	if g := e.group; g.items > 0 &&
 		bytes.Equal(request[g.resource+lengthSize:g.scope], e.scratch[next.resource+lengthSize:next.scope]) &&
 		bytes.Equal(request[g.scope+lengthSize:g.items], e.scratch[next.scope+lengthSize:next.items]) {
 		return

@@ -283,6 +283,7 @@ func TestEncodeMetrics(t *testing.T) {
 		{Origin: o, Name: "load", Unit: "1", Description: "how busy", Points: []otlp.Point{{TimeNano: 7, Value: otlp.DoubleValue(0)}}},
 		{Origin: o, Name: "used", Unit: "By", Sum: true, Points: []otlp.Point{
 			{TimeNano: 8, Attrs: state("used"), Value: otlp.IntValue(-1)},
+			{TimeNano: 8, Attrs: state("none"), Value: otlp.IntValue(0)},
 			{TimeNano: 8, Attrs: state("free"), Value: otlp.IntValue(math.MaxInt64)},
 		}},
 		{Origin: o, Name: "seen", Sum: true, Monotonic: true, Points: []otlp.Point{{StartNano: 5, TimeNano: 9, Value: otlp.DoubleValue(math.Inf(1))}}},
@@ -306,16 +307,17 @@ func TestEncodeMetrics(t *testing.T) {
 		}
 		return p
 	}
-	load, used, free, seen := point(0, 7, ""), point(0, 8, "used"), point(0, 8, "free"), point(5, 9, "")
+	load, used, none, free, seen := point(0, 7, ""), point(0, 8, "used"), point(0, 8, "none"), point(0, 8, "free"), point(5, 9, "")
 	load.Value = &metrics.NumberDataPoint_AsDouble{}
 	used.Value = &metrics.NumberDataPoint_AsInt{AsInt: -1}
+	none.Value = &metrics.NumberDataPoint_AsInt{}
 	free.Value = &metrics.NumberDataPoint_AsInt{AsInt: math.MaxInt64}
 	seen.Value = &metrics.NumberDataPoint_AsDouble{AsDouble: math.Inf(1)}
 	const cumulative = metrics.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
 	want := []*metrics.Metric{
 		{Name: "load", Unit: "1", Description: "how busy", Data: &metrics.Metric_Gauge{Gauge: &metrics.Gauge{DataPoints: []*metrics.NumberDataPoint{load}}}},
 		{Name: "used", Unit: "By", Data: &metrics.Metric_Sum{Sum: &metrics.Sum{
-			AggregationTemporality: cumulative, DataPoints: []*metrics.NumberDataPoint{used, free}}}},
+			AggregationTemporality: cumulative, DataPoints: []*metrics.NumberDataPoint{used, none, free}}}},
 		{Name: "seen", Data: &metrics.Metric_Sum{Sum: &metrics.Sum{
 			AggregationTemporality: cumulative, IsMonotonic: true, DataPoints: []*metrics.NumberDataPoint{seen}}}},
 	}
@@ -331,7 +333,7 @@ func TestEncodeMetrics(t *testing.T) {
 			t.Errorf("%v, want %v", list[i], want[i])
 		}
 	}
-	if n, err := otlp.CountMetrics(e.Bytes(), otlp.Protobuf); n != 4 || err != nil {
+	if n, err := otlp.CountMetrics(e.Bytes(), otlp.Protobuf); n != 5 || err != nil {
 		t.Errorf("%d points, %v", n, err)
 	}
 }

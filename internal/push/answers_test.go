@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,6 +95,7 @@ func TestPlain(t *testing.T) {
 	}
 	f(nil, true, "no answer within 30s (OCT_PUSH_TIMEOUT)")
 	f(&net.DNSError{Err: "no such host", Name: "remote.test", IsNotFound: true}, false, "the host name cannot be resolved: no such host")
+	f(os.ErrDeadlineExceeded, false, "no connection within 10s")
 	f(syscall.ECONNREFUSED, false, "the connection was refused")
 	f(syscall.ECONNRESET, false, "the connection was closed before the answer")
 }

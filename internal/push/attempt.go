@@ -43,9 +43,11 @@ type verdict struct {
 	outcome outcome
 	after   time.Duration // with retry: what the remote asks for, or 0
 	reason  string        // in plain words, for people
+	slow    bool          // with retry: it was not done when its time was over
 }
 
 const (
+	dialTimeout   = 10 * time.Second
 	maxRetryAfter = 5 * time.Minute
 	maxAnswer     = 64 << 10
 )
@@ -60,27 +62,27 @@ func judge(answer *http.Response, body []byte, now time.Time) verdict {
 		// type of an answer without a body too.
 		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 		if (kind == "text/html" || kind == "application/xhtml+xml") && (len(body) > 0 || answer.ContentLength > 0) {
-			return verdict{retry, 0, fmt.Sprintf("%s with an HTML page, as from a log-in page or a proxy, which is no receipt", answer.Status)}
+			return verdict{outcome: retry, reason: fmt.Sprintf("%s with an HTML page, as from a log-in page or a proxy, which is no receipt", answer.Status)}
 		}
 		return verdict{outcome: delivered}
 	case code >= 300 && code <= 399:
-		return verdict{refused, 0, fmt.Sprintf("%s: redirects are not followed; OCT_PUSH_ENDPOINT has to be the final address", answer.Status)}
+		return verdict{outcome: refused, reason: fmt.Sprintf("%s: redirects are not followed; OCT_PUSH_ENDPOINT has to be the final address", answer.Status)}
 	case code == http.StatusBadRequest || code == http.StatusRequestEntityTooLarge || code == http.StatusUnprocessableEntity:
-		return verdict{rejected, 0, said}
+		return verdict{outcome: rejected, reason: said}
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return verdict{refused, 0, said + "; check OCT_PUSH_TOKEN and OCT_PUSH_HEADERS"}
+		return verdict{outcome: refused, reason: said + "; check OCT_PUSH_TOKEN and OCT_PUSH_HEADERS"}
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests || code >= 500:
-		return verdict{retry, retryAfter(answer.Header.Get("Retry-After"), now), said}
+		return verdict{outcome: retry, after: retryAfter(answer.Header.Get("Retry-After"), now), reason: said}
 	}
-	return verdict{refused, 0, said + "; check OCT_PUSH_ENDPOINT and OCT_PUSH_FORMAT"}
+	return verdict{outcome: refused, reason: said + "; check OCT_PUSH_ENDPOINT and OCT_PUSH_FORMAT"}
 }
 
 // retryAfter reads the header of that name: seconds or a date (RFC 9110, section
-// 10.2.3). More than maxRetryAfter, and nonsense, are not obeyed.
+// 10.2.3). It is obeyed up to maxRetryAfter, nonsense not at all.
 func retryAfter(value string, now time.Time) time.Duration {
 	var d time.Duration
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		d = time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(value); err == nil {
 		d = at.Sub(now)
 	}
@@ -109,7 +111,10 @@ func plain(err error, timeout time.Duration) string {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	dns, isDNS := errors.AsType[*net.DNSError](err)
+	dial, isDial := errors.AsType[*net.OpError](err)
 	switch {
+	case isDial && dial.Op == "dial" && dial.Timeout():
+		return "no connection within " + min(dialTimeout, timeout).String()
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %v (OCT_PUSH_TIMEOUT)", timeout)
 	case errors.As(err, &unknown):
@@ -141,17 +146,23 @@ type client struct {
 }
 
 func newClient(o Options) (*client, error) {
+	dial := o.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
+		// A dial is not ended with the request that it was begun for.
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			return dial(ctx, network, address)
+		},
+		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: o.Timeout,
 		MaxIdleConns:          1,
 		IdleConnTimeout:       90 * time.Second,
 		DisableCompression:    true, // answers are small, and a small answer that grows is a trap
 		ForceAttemptHTTP2:     true,
-	}
-	if o.Dial != nil {
-		transport.DialContext = o.Dial
 	}
 	if len(o.CA) > 0 {
 		pool, err := x509.SystemCertPool()
@@ -201,7 +212,7 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(c.out.Bytes()))
 	if err != nil {
-		return verdict{refused, 0, plain(err, c.timeout)}, 0
+		return verdict{outcome: refused, reason: plain(err, c.timeout)}, 0
 	}
 	for name, values := range c.headers {
 		request.Header[name] = values
@@ -213,7 +224,7 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return verdict{retry, 0, plain(err, c.timeout)}, 0
+		return verdict{outcome: retry, reason: plain(err, c.timeout), slow: ctx.Err() != nil}, 0
 	}
 	defer answer.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)) // the status says it all
@@ -227,7 +238,7 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	}
 	n, reason := accepted(said)
 	if n > 0 {
-		return verdict{rejected, 0, reason}, n
+		return verdict{outcome: rejected, reason: reason}, n
 	}
 	return v, 0
 }

@@ -66,7 +66,8 @@ func TestJudge(t *testing.T) {
 		f(code, "Retry-After: 86400", "", "retry", 5*time.Minute, "")
 		f(code, "Retry-After: -1", "", "retry", 0, "")
 		f(code, "Retry-After: soon", "", "retry", 0, "")
-		f(code, "Retry-After: 99999999999999999999", "", "retry", 0, "")
+		f(code, "Retry-After: 99999999999999999999", "", "retry", 5*time.Minute, "")
+		f(code, "Retry-After: -99999999999999999999", "", "retry", 0, "")
 	}
 	f(400, "", strings.Repeat("x", 10_000), "rejected", 0, strings.Repeat("x", 200)+"…")
 	f(400, "", "\x00\x01binary", "rejected", 0, "Bad Request")

@@ -62,8 +62,8 @@ const (
 	// whether the remote rejects anything at all.
 	maxGivenUp = 20
 
-	keepPushLog    = 1000 // attempts
-	keepQuarantine = 1000 // events
+	keepPushLog    = 1000   // attempts
+	keepQuarantine = 10_000 // events
 
 	checkEvery = time.Second // whether a full batch waits
 )
@@ -84,6 +84,7 @@ type Pusher struct {
 
 	// What follows belongs to the goroutine.
 	batch    batch
+	pace     int               // rows that a batch may have, for a slow connection
 	searches map[string]search // by kind, for errors come in between
 	failures int               // attempts in a row
 	givenUp  int               // events in a row
@@ -141,7 +142,7 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 	}
 	opts.Instance.ID = meta.Instance
 	p := &Pusher{
-		st: st, w: w, opts: opts, client: c, searches: make(map[string]search),
+		st: st, w: w, opts: opts, client: c, pace: maxBatch, searches: make(map[string]search),
 		now: make(chan chan Result), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.batch = batch{enc: newEncoder(opts), maxSize: opts.MaxBytes}
@@ -271,7 +272,7 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return false, 0, nil
 	}
 	b := &p.batch
-	b.kind, b.limit = k, cmp.Or(p.searches[k.name].limit, maxBatch)
+	b.kind, b.limit = k, min(p.pace, cmp.Or(p.searches[k.name].limit, maxBatch))
 	var meta db.PushMetaRow
 	err = p.st.Read(ctx, func(q *db.Queries) error {
 		if err := b.fill(ctx, q); err != nil {
@@ -379,6 +380,7 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 	s := p.searches[b.kind.name]
 	switch v.outcome {
 	case delivered:
+		p.pace = min(p.pace+p.pace/4+1, maxBatch)
 		r.Delivered += n
 		p.recovered()
 		p.givenUp = 0
@@ -404,6 +406,9 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 		p.failed(v.reason)
 		p.update(func(s *Status) { s.Refused, s.LastError = true, v.reason })
 		return false, maxBackoff, errors.New(v.reason)
+	}
+	if v.slow {
+		p.pace = max(len(b.ids)/2, 1) // fewer may get through in time
 	}
 	p.failed(v.reason)
 	return false, p.backoff(v.after), errors.New(v.reason)

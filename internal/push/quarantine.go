@@ -39,33 +39,43 @@ func InQuarantine(ctx context.Context, q *db.Queries) (list []Quarantined, err e
 	return list, err
 }
 
+// releaseStep is how many events are released at once.
+const releaseStep = 100
+
 // Release takes events out of quarantine: to be delivered after all, or with drop to be
-// deleted. Without ids it means all. It returns how many there were.
+// deleted. Without ids it means all. It returns how many were released, also with an
+// error.
 func Release(ctx context.Context, w *writer.Writer, drop bool, ids ...string) (n int64, err error) {
 	wanted := make(map[string]bool)
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	err = w.Do(ctx, func(tx *writer.Tx) error {
-		n = 0
-		rows, err := tx.ListQuarantine(ctx, db.ListQuarantineParams{Lim: keepQuarantine})
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			if len(ids) > 0 && !wanted[r.EventID] {
-				continue
-			}
-			changed, err := release(ctx, tx, r, drop)
+	for after, left := int64(0), true; left; {
+		var step, last int64
+		err := w.Do(ctx, func(tx *writer.Tx) error {
+			step, last = 0, after
+			rows, err := tx.ListQuarantine(ctx, db.ListQuarantineParams{After: after, Lim: releaseStep})
 			if err != nil {
 				return err
 			}
-			n += changed
+			left = len(rows) == releaseStep
+			for _, r := range rows {
+				last = r.ID
+				if len(ids) > 0 && !wanted[r.EventID] {
+					continue
+				}
+				changed, err := release(ctx, tx, r, drop)
+				if err != nil {
+					return err
+				}
+				step += changed
+			}
+			return nil
+		})
+		if err != nil {
+			return n, fmt.Errorf("release from quarantine: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("release from quarantine: %w", err)
+		n, after = n+step, last
 	}
 	return n, nil
 }

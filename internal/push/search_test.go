@@ -94,38 +94,53 @@ func TestTooLargeForRemote(t *testing.T) {
 	})
 }
 
-// A remote that rejects everything for long fills the list, which stays bounded, and
-// what is not listed is still counted.
+// A remote that rejects everything for long fills the list, which stays bounded. What is
+// in it can be released, also what has gone meanwhile.
 func TestQuarantineIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newWorld(t)
 		defer x.close()
-		x.answers(status(400))
-		const events = 1020
-		for n := range events {
-			x.calls(n, n+1)
-			if _, err := x.p.Now(t.Context()); err != nil {
-				t.Fatal(err)
+		const most, events = 10_000, 20
+		err := x.w.Do(t.Context(), func(tx *writer.Tx) error {
+			for n := range most { // of events that were deleted since
+				if err := tx.AddQuarantine(t.Context(), db.AddQuarantineParams{Kind: writer.KindCall, EventID: id(1_000_000 + n)}); err != nil {
+					return err
+				}
 			}
-		}
-		var list []push.Quarantined
-		err := x.st.Read(t.Context(), func(q *db.Queries) (err error) {
-			list, err = push.InQuarantine(t.Context(), q)
-			return err
+			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		x.check()
-		if b := x.w.Books(); len(list) != 1000 || b.Quarantined != events || b.Pending() != 0 {
-			t.Errorf("%d are listed, books %+v", len(list), b)
+		x.answers(status(400))
+		x.calls(0, events)
+		if _, err := x.p.Now(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		// What is not listed any more cannot be released, and is counted still.
-		if n, err := push.Release(t.Context(), x.w, false); n != 1000 || err != nil {
+		listed := func() (list []push.Quarantined) {
+			err := x.st.Read(t.Context(), func(q *db.Queries) (err error) {
+				list, err = push.InQuarantine(t.Context(), q)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		if list := listed(); len(list) != most || list[most-events].TraceID != id(0) {
+			t.Errorf("%d are listed", len(list))
+		}
+		if b := x.w.Books(); b.Quarantined != events || b.Pending() != 0 {
+			t.Errorf("books %+v", b)
+		}
+		if n, err := push.Release(t.Context(), x.w, false); n != events || err != nil {
 			t.Errorf("released %d, %v", n, err)
 		}
-		if b := x.w.Books(); b.Quarantined != events-1000 || b.Pending() != 1000 {
+		if b := x.w.Books(); b.Quarantined != 0 || b.Pending() != events {
 			t.Errorf("books %+v", b)
+		}
+		if list := listed(); len(list) != 0 {
+			t.Errorf("%d are listed after they were released", len(list))
 		}
 		x.check()
 	})

@@ -28,6 +28,16 @@ func hasFoldSuffix(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
+// ownBackslashes returns how many of n backslashes belong to the quote after them: in
+// JSON inside strings a quote at depth d has 2^d-1 of them, what is before is text.
+func ownBackslashes(n int) int {
+	own := 0
+	for own < n && (n+1)%(2*(own+1)) == 0 {
+		own = 2*own + 1
+	}
+	return min(own, n)
+}
+
 // escapeLen returns how many characters at the start of s belong to the escape
 // sequence that a backslash before s begins; 0 if none does.
 func escapeLen(s string) int {

@@ -16,6 +16,8 @@ var adversarial = []string{
 	"4111 ", "4111", "4 ", "4-", "\\", "\\\\", "\"", "\\\"", "password\\\\\\", "\\password=\\", "password=\\", "hooks.slack.com/services/", "https://hooks.slack.com/services/", "https://hooks.slack.com\\/services\\/",
 	"MTIzNDU2Nzg5MDEyMzQ1Njc4.", "12345678:", "s.", "SK", "[masked:", "password=[masked:", "password   ", "password \t", "密", "\n", "x=\n", "password\n", "*", "password**:**",
 	"AKIA", "ghp_", "glpat-", "key-", "tskey-", "dp.pt.", "password: aaaaaaaaaaaaaaaaaaaaaaaaaaaaa:", "token=$token", "pwd=/a/b", "pwd=/", "secret=a(", "secret: a(", "secret: \\", "secret=\\\\", "\"secret\":  ",
+	"curl -u a:", "-u a:", "curl -u 'a:", "curl -u \"a:b", "\"value\":", "\"token\",\"value\":", "\"token\":{\"value\":", "{\"stringValue\":", "1//0", "1//0a", "https://a1", "a:token:", "a:token:b", "pass:", "pass:'", "pass=1", "(\"token: \" ", "'token: '",
+	"password:\"is ", "password='a a ", "sk-A1b-", "sb_secret_", "jina_",
 }
 
 // Whatever the text, each byte is read a bounded number of times.

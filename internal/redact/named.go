@@ -10,7 +10,8 @@ const (
 	plain          // a value as it is
 	token          // unless the word before says that it is no secret: next_token
 	directory      // unless it is a path: PWD
-	suffix         // only after an underscore or a quote: DB_PASS, not bypass
+	suffix         // only after an underscore: DB_PASS, not bypass; or pass
+	pass           // "pass" alone, which tests also do: not a count, not in prose
 	headers        // a scheme and credentials
 	cookies        // name=value, more than one of them
 	signature      // base64 as URLs have it
@@ -24,7 +25,7 @@ var names = []struct {
 	kind kind
 }{
 	{"password", plain}, {"passwd", plain}, {"passphrase", plain}, {"secret", plain},
-	{"secret key", plain}, {"api key", plain}, {"private key", plain}, {"access key", plain},
+	{"secret key", plain}, {"secret key base", plain}, {"api key", plain}, {"private key", plain}, {"access key", plain},
 	{"account key", plain}, {"auth key", plain}, {"encryption key", plain}, {"signing key", plain},
 	{"master key", plain}, {"subscription key", plain}, {"credential", plain}, {"credentials", plain},
 	{"token", token}, {"pwd", directory}, {"pass", suffix},
@@ -72,8 +73,11 @@ func (sc *scanner) named(floor, p int) kind {
 			}
 			return k
 		case suffix:
-			if start > floor && (s[start-1] == '_' || isQuote(s[start-1])) {
+			switch {
+			case start > floor && strings.IndexByte("_&?", s[start-1]) >= 0:
 				return plain
+			case start == floor || classes[s[start-1]]&tokenChar == 0 || escaped(s, start):
+				return pass
 			}
 		case signature:
 			if start > floor && (s[start-1] == '&' || s[start-1] == '?' || hasFoldSuffix(s[floor:start], `\u0026`)) {
@@ -181,80 +185,148 @@ func (sc *scanner) separator(i int) int {
 	if p > sc.floor && isQuote(s[p-1]) {
 		p--
 		quote = s[p]
-		escapes = backslashes(s, max(sc.floor, p-32), p)
+		escapes = ownBackslashes(backslashes(s, max(sc.floor, p-32), p))
 		p -= escapes
 	}
 	f := field{quote: quote, escapes: escapes, arrow: arrow, colon: s[i] == ':', end: p}
-	if quote == '"' && f.colon && p-5 > sc.floor && s[p-1] == 'e' && s[p-5:p] == "value" {
-		f.kind = sc.pair(f, p-5)
+	name := p
+	if quote == '"' && f.colon && p-5 > sc.floor && s[p-1] == 'e' && s[p-4:p] == "alue" {
+		name = sc.pair(f, p)
 	}
-	if p > sc.floor && nameEnds[s[p-1]] != 0 && f.kind == noSecret {
+	if name > sc.floor && nameEnds[s[name-1]] != 0 {
 		sc.work += 40
-		f.kind = sc.named(max(sc.floor, p-64), p)
+		f.kind = sc.named(max(sc.floor, name-64), name)
 	}
 	switch {
 	case f.kind == noSecret:
-		if f.colon && quote == 0 && v == i+1 {
+		if f.colon && quote == 0 && v == i+1 && v < len(s) && wordEnds[s[v]] == 0 {
 			return max(v, sc.userFlag(i))
 		}
 		return v
-	case f.kind == token && p-5 >= sc.floor:
-		before := byte(0)
-		if start := p - 5; start > sc.floor {
-			before = s[start-1]
-		}
-		if f.colon && quote == 0 && before == ':' && v < len(s) && !isBlank(s[v]) {
-			return v // the key of a session, such as agent:main:token:x
-		}
-		f.alone = quote != 0 && isQuote(before)
+	case f.kind == token:
+		start := name - len("token")
+		f.alone = start <= sc.floor || classes[s[start-1]]&tokenChar == 0 || escaped(s, start)
+	}
+	if f.colon && quote == 0 && v < len(s) && !isSpace(s[v]) && sc.inKey(p) {
+		return v
 	}
 	return max(v, sc.value(f, v))
 }
 
-// pair returns the kind of the name in "name":"x-api-key","value":…, whose value's key
-// begins at p.
-func (sc *scanner) pair(f field, p int) kind {
-	s := sc.s
-	p -= 1 + f.escapes // the quote before the key
-	for n := 0; n < 8 && p > sc.floor && isSpace(s[p-1]); n++ {
-		p--
-	}
-	if p <= sc.floor || s[p-1] != ',' {
-		return noSecret
-	}
-	p--
-	for n := 0; n < 8 && p > sc.floor && isSpace(s[p-1]); n++ {
-		p--
-	}
-	if p <= sc.floor || s[p-1] != '"' {
-		return noSecret
-	}
-	p--
-	if p -= backslashes(s, max(sc.floor, p-32), p); p <= sc.floor || nameEnds[s[p-1]] == 0 {
-		return noSecret
-	}
-	sc.work += 40
-	return sc.named(max(sc.floor, p-64), p)
-}
-
-// userFlag masks the password of curl's -u user:password or --user, whose colon is at i. It returns the end of what it masked, or 0.
-func (sc *scanner) userFlag(i int) int {
-	s := sc.s
-	const longest = 32 // of the user's name
-	start := i
-	for start > sc.floor && i-start < longest && classes[s[start-1]]&tokenChar != 0 {
+// inKey reports whether the name that ends at p is a part of a key as those of
+// sessions are: agent:main:token:x.
+func (sc *scanner) inKey(p int) bool {
+	start := p
+	for start > sc.floor && p-start < 64 && classes[sc.s[start-1]]&tokenChar != 0 {
 		start--
 	}
-	flag := strings.HasSuffix(s[sc.floor:start], "-u ") || strings.HasSuffix(s[sc.floor:start], "--user ")
-	if start == i || !flag || !strings.Contains(s[max(sc.floor, start-256):start], "curl ") {
+	sc.work += p - start
+	return start > sc.floor && sc.s[start-1] == ':'
+}
+
+// pair returns the end of the name in {"name":"x-api-key","value":…},
+// {"x-api-key":{"value":…}} or {"key":"x-api-key","value":{"stringValue":…}}, whose
+// last key ends at p; 0 if there is none.
+func (sc *scanner) pair(f field, p int) int {
+	s := sc.s
+	// back steps over white space and then c.
+	back := func(c byte) bool {
+		for n := 0; n < 8 && p > sc.floor && isSpace(s[p-1]); n++ {
+			p--
+		}
+		if p <= sc.floor || s[p-1] != c {
+			return false
+		}
+		p--
+		return true
+	}
+	quote := func() bool {
+		if !back('"') {
+			return false
+		}
+		own := ownBackslashes(backslashes(s, max(sc.floor, p-32), p))
+		p -= own
+		return own == f.escapes
+	}
+	sc.work += 64
+	if strings.HasSuffix(s[sc.floor:p], "stringValue") {
+		p -= len("stringValue")
+		if !quote() || !back('{') || !back(':') || !quote() {
+			return 0
+		}
+	}
+	if n := p - len("value"); n <= sc.floor || s[n]|0x20 != 'v' || s[n+1:p] != "alue" {
 		return 0
 	}
-	end := sc.word(i+1, false, len(s))
-	if end-i < 5 || sc.maskEnd(i+1) == end || standsForSecret(s[i+1:end]) || isPath(s[i+1:end]) {
+	p -= len("value")
+	if !quote() || !back(',') && (!back('{') || !back(':')) || !quote() {
+		return 0
+	}
+	return p
+}
+
+// userFlag masks the password of curl -u user:password, whose colon is at i. It
+// returns the end of what it masked, or 0.
+func (sc *scanner) userFlag(i int) int {
+	s := sc.s
+	const longest = 64 // of the user's name
+	start := i
+	for start > sc.floor && i-start < longest && (classes[s[start-1]]&tokenChar != 0 || s[start-1] == '@' || s[start-1] == '+') {
+		start--
+	}
+	sc.work += i - start
+	flag := start
+	for flag > sc.floor && start-flag < 16 && (isBlank(s[flag-1]) || isQuote(s[flag-1]) || strings.IndexByte(`,=\`, s[flag-1]) >= 0) {
+		flag--
+	}
+	switch before := s[max(sc.floor, flag-len("--user")):flag]; {
+	case start == i:
+		return 0
+	case strings.HasPrefix(s[start:i], "-u"): // -uname
+		if start+2 == i || start == sc.floor || !isBlank(s[start-1]) && !isQuote(s[start-1]) {
+			return 0
+		}
+	case before == "--user":
+	case strings.HasSuffix(before, "u"): // or -sSu
+		dash := strings.LastIndexByte(before, '-')
+		if dash < 0 || strings.Trim(before[dash+1:], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return 0
+		}
+	default:
+		return 0
+	}
+	if !sc.ofCurl(start) {
+		return 0
+	}
+	end := 0
+	if q := s[start-1]; isQuote(q) {
+		end, _ = sc.quotedEnd(i+1, q, ownBackslashes(backslashes(s, max(sc.floor, start-33), start-1)))
+	} else {
+		end = sc.word(i+1, false, len(s))
+	}
+	if end-i < 5 || sc.maskEnd(i+1) == end || standsForSecret(s[i+1:end]) || isPath(s[i+1:end]) || isCount(s[i+1:end]) {
 		return 0
 	}
 	sc.emit(basicRule, i+1, end)
 	return end
+}
+
+// ofCurl reports whether curl is called before p. A mask may have been a header of
+// the same call, and is taken for one whether it was written just now or before.
+func (sc *scanner) ofCurl(p int) bool {
+	const near = 256
+	if sc.floor > 0 && p-sc.floor < near {
+		return true
+	}
+	sc.work += near
+	before := sc.s[max(sc.floor, p-near):p]
+	if strings.Contains(before, "curl") {
+		return true
+	}
+	const longestMask = 32
+	from := max(sc.floor, p-near-longestMask)
+	k := strings.LastIndex(sc.s[from:p], maskStart)
+	return k >= 0 && p-sc.maskEnd(from+k) < near
 }
 
 // dashes reads the flag or the key block that the -- at i begins.

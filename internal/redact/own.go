@@ -86,6 +86,81 @@ func load4(s string, i int) uint32 {
 
 func hash(x uint32) uint32 { return x * 0x9e3779b1 >> 20 }
 
+// replaceOwn masks the hits in s.
+func replaceOwn(s string, hits []Match) (masked string, edits []edit) {
+	const mask = maskStart + ownRule + "]"
+	hits, quotes := wholeNumbers(s, hits)
+	var b strings.Builder
+	at := 0
+	for i, h := range hits {
+		b.WriteString(s[at:h.Start])
+		b.WriteString(quotes[i])
+		b.WriteString(mask)
+		b.WriteString(quotes[i])
+		at = h.End
+		edits = append(edits, edit{h, len(mask) + 2*len(quotes[i])})
+	}
+	b.WriteString(s[at:])
+	return b.String(), edits
+}
+
+// wholeNumbers returns the hits with those inside a JSON number reaching over all of
+// it, and the quotes that each of them needs to become a string.
+func wholeNumbers(s string, hits []Match) (whole []Match, quotes []string) {
+	sc := scanner{s: s}
+	digit := func(p int) bool { return isDigit(s[p]) || strings.IndexByte("+-.eE", s[p]) >= 0 }
+	last := 0
+	for _, h := range hits {
+		if h.Start < last {
+			continue // in the number before
+		}
+		start, end, number := h.Start, h.End, true
+		for p := start; p < end && number; p++ {
+			number = digit(p)
+		}
+		for start > last && number && digit(start-1) {
+			start--
+		}
+		for end < len(s) && number && digit(end) {
+			end++
+		}
+		quote := ""
+		if number {
+			quote, number = sc.quoteOf(start, end)
+		}
+		if number {
+			h.Start, h.End = start, end
+		}
+		whole, quotes, last = append(whole, h), append(quotes, quote), h.End
+	}
+	return whole, quotes
+}
+
+// quoteOf returns the quote that the JSON around the number s[start:end] has for
+// strings. It is asked for places in ascending order.
+func (sc *scanner) quoteOf(start, end int) (quote string, ok bool) {
+	s := sc.s
+	if end < len(s) && strings.IndexByte(",]} \t\r\n\\", s[end]) < 0 {
+		return "", false
+	}
+	if sc.outsideString(start) {
+		return `"`, true
+	}
+	// In JSON inside a string, it is that of the key.
+	p := start
+	for n := 0; n < 8 && p > 0 && isSpace(s[p-1]); n++ {
+		p--
+	}
+	if p < 2 || s[p-1] != ':' || s[p-2] != '"' {
+		return "", false
+	}
+	n := ownBackslashes(backslashes(s, max(0, p-34), p-2))
+	if n == 0 {
+		return "", false
+	}
+	return s[p-2-n : p-1], true
+}
+
 // find returns where secrets are in s, not overlapping and in order.
 func (o *ownSecrets) find(s string) (hits []Match) {
 	if o.seen == nil {

@@ -5,19 +5,19 @@
 // Text may be prose, code, JSON, or JSON inside JSON strings at any depth. A valid
 // JSON array, object or string stays valid: a match holds no quote that ends a
 // string, splits no escape sequence, a mask has no character that JSON escapes, and
-// a number becomes a string. Masking again changes nothing. A \u escape of an ASCII character hides what it stands for: callers
-// resolve those first.
+// a number becomes a string. Masking again changes nothing. A \u escape of an ASCII
+// character hides what it stands for: callers resolve those first.
 //
 // The time is linear in the length whatever the text holds. One pass over words of
 // eight bytes finds the few places that are worth reading: the characters : = and --
 // after which a named value, a URL or a key block may come, and runs of token
 // characters longer than words are. What is read there is bounded, or masked, or
-// remembered and not read again.
+// remembered and not read again. A text in which something was masked is gone over
+// once more, at most eight times.
 package redact
 
 import (
 	"math/bits"
-	"slices"
 	"strings"
 )
 
@@ -28,8 +28,8 @@ type Options struct {
 
 	// Secrets are masked wherever they occur by exact value, also in the form that
 	// they have inside a JSON string. Those shorter than 8 bytes are ignored: they
-	// would mask ordinary text. One that is a number, or has quotes, is masked where
-	// it stands even if the text is no valid JSON then.
+	// would mask ordinary text. One that has quotes is masked where it stands even if
+	// the text is no valid JSON then.
 	Secrets []string
 }
 
@@ -58,77 +58,36 @@ func (m *Masker) Mask(s string, found func(Match)) string {
 	if m == nil {
 		return s
 	}
+	var edits []edit
+	text := s
 	if hits := m.own.find(s); hits != nil {
-		return m.maskOwn(s, hits, found)
+		text, edits = replaceOwn(s, hits)
 	}
-	sc := scanner{s: s, m: m, found: found}
-	return sc.mask()
-}
-
-// maskOwn replaces our own secrets first and masks the rest of the text as it then
-// is, so that what stood around them is judged the same way the next time.
-func (m *Masker) maskOwn(s string, hits []Match, found func(Match)) string {
-	const text = "[masked:" + ownRule + "]"
-	var b strings.Builder
-	at, matches := 0, slices.Clone(hits)
-	for _, h := range hits {
-		b.WriteString(s[at:h.Start])
-		b.WriteString(text)
-		at = h.End
-	}
-	b.WriteString(s[at:])
-
-	// before returns the offset in s of what is at the offset p now.
-	before := func(p int, end bool) int {
-		shift := 0 // how much later things stand now
-		for _, h := range hits {
-			start := h.Start + shift
-			if p <= start {
-				break
-			}
-			if p < start+len(text) {
-				if end {
-					return h.End
-				}
-				return h.Start
-			}
-			shift += len(text) - (h.End - h.Start)
+	// What was masked may have hidden what stands before it, such as a token that went
+	// on into a key block. There is hardly ever more than that.
+	const passes = 8
+	for range passes {
+		sc := scanner{s: text, m: m}
+		next := sc.mask()
+		if sc.edits == nil {
+			break
 		}
-		return p - shift
+		text, edits = next, merge(edits, sc.edits)
 	}
-	sc := scanner{s: b.String(), m: m}
 	if found != nil {
-		sc.found = func(x Match) {
-			x.Start, x.End = before(x.Start, false), before(x.End, true)
-			matches = append(matches, x)
+		for _, e := range edits {
+			found(e.Match)
 		}
 	}
-	masked := sc.mask()
-	if found == nil {
-		return masked
-	}
-	slices.SortStableFunc(matches, func(a, b Match) int {
-		if a.Start != b.Start {
-			return a.Start - b.Start
-		}
-		return b.End - a.End
-	})
-	end := 0
-	for _, x := range matches {
-		if x.End > end { // else it is part of the one before
-			found(x)
-			end = x.End
-		}
-	}
-	return masked
+	return text
 }
 
 // scanner goes over one text.
 type scanner struct {
 	s     string
 	m     *Masker
-	found func(Match)
 	out   strings.Builder
+	edits []edit
 
 	floor   int // the end of the last match: nothing before it is looked at again
 	runEnd  int // up to where runs of token characters were read
@@ -264,9 +223,7 @@ func (sc *scanner) emitIn(quote, rule string, start, end int) {
 	sc.out.WriteString(quote)
 	sc.floor = end
 	sc.work += end - start
-	if sc.found != nil {
-		sc.found(Match{Rule: rule, Start: start, End: end})
-	}
+	sc.edits = append(sc.edits, edit{Match{rule, start, end}, 2*len(quote) + len(maskStart) + len(rule) + len("]")})
 }
 
 const maskStart = "[masked:"

@@ -10,7 +10,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/redact"
 )
 
-var everything = redact.New(redact.Options{Emails: true, Cards: true, Secrets: []string{"one-of-our-secrets"}})
+var everything = redact.New(redact.Options{Emails: true, Cards: true, Secrets: []string{"one-of-our-secrets", "86420864"}})
 
 // check masks s, and what comes of it once more, and checks what holds for every text.
 func check(t *testing.T, m *redact.Masker, s string) (masked string, matches []redact.Match) {
@@ -167,6 +167,28 @@ func TestOwnSecrets(t *testing.T) {
 		})
 	}
 
+	numbers := redact.New(redact.Options{Secrets: []string{"1234567890123", "55556666"}})
+	for name, x := range map[string]struct{ text, want string }{
+		"JSON number":       {`{"n":1234567890123}`, `{"n":"§"}`},
+		"in a list":         {`[1, 1234567890123 ,55556666]`, `[1, "§" ,"§"]`},
+		"in a number":       {`{"n":-91234567890123.5e3,"m":1}`, `{"n":"§","m":1}`},
+		"two in a number":   {`{"n":123456789012355556666}`, `{"n":"§"}`},
+		"in a string":       {`{"n":"x 1234567890123"}`, `{"n":"x §"}`},
+		"in JSON in JSON":   {`{"a":"{\"n\": 1234567890123,\"m\":55556666}"}`, `{"a":"{\"n\": \"§\",\"m\":\"§\"}"}`},
+		"in text in JSON":   {`{"a":"n: 1234567890123"}`, `{"a":"n: §"}`},
+		"in text":           {`n 1234567890123, 91234567890123`, `n §, 9§`},
+		"in JSON, cut off":  {`{"n":1234567890123`, `{"n":"§"`},
+		"a part of a name":  {`{"n":"a1234567890123b"}`, `{"n":"a§b"}`},
+		"after other masks": {`{"password":"xyz","n":55556666,"token":"abcdefgh12345"}`, `{"password":"[masked:named_secret]","n":"§","token":"[masked:named_secret]"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := strings.ReplaceAll(x.want, "§", "[masked:own_secret]")
+			if got, _ := check(t, numbers, x.text); got != want {
+				t.Errorf("Mask(%q) = %q, want %q", x.text, got, want)
+			}
+		})
+	}
+
 	t.Run("offsets", func(t *testing.T) {
 		s := "a one-of-our-secrets b password=xyz c token=one-of-our-secretszz d nine/slash"
 		got, matches := check(t, m, s)
@@ -181,6 +203,24 @@ func TestOwnSecrets(t *testing.T) {
 			t.Errorf("found %q, want %q", found, want)
 		}
 	})
+}
+
+// A name that ends in a backslash is written with two before its quote.
+func TestBackslashAtTheEndOfAName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{`password\`, `password\`, `"password"`, `x"password\"`, `x\`} {
+		for _, value := range []any{682859, "abc", []any{"abc", 682859}, map[string]any{"value": 682859}} {
+			var nested any = map[string]any{name: value, "secret": value}
+			for range 4 {
+				b, err := json.Marshal(nested)
+				if err != nil {
+					t.Fatal(err)
+				}
+				check(t, everything, string(b))
+				nested = map[string]any{"a": string(b), name: string(b)}
+			}
+		}
+	}
 }
 
 func TestNil(t *testing.T) {
@@ -222,7 +262,7 @@ func FuzzMask(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, after string, which uint16) {
 		check(t, everything, before+after)
 		for _, s := range []string{before, after} {
-			if b, err := json.Marshal(map[string]any{s: s, "password": s, "x": []string{s, after}}); err == nil {
+			if b, err := json.Marshal(map[string]any{s: s, "password": s, "x": []string{s, after}, "n": 86420864 * (1 + int64(which)%11)}); err == nil {
 				check(t, everything, string(b))
 				b, _ = json.Marshal(map[string]any{"a": string(b), "secret": len(b) * 1000})
 				check(t, everything, string(b))

@@ -23,12 +23,16 @@ type shape struct {
 	class  class
 	least  int
 	exact  bool // not longer than least
-	signs  int  // how many of digits, capitals and small letters there must be
+	signs  int  // how many of digits, capitals and small letters there must be; random asks for more
 }
+
+// random asks for all signs, in an order that names do not have: see mixed.
+const random = 4
 
 // Rules that are not found by prefix.
 const (
 	jwtRule        = "jwt"
+	googleOAuth    = "google_oauth"
 	telegramRule   = "telegram_token"
 	discordRule    = "discord_token"
 	discordWebhook = "discord_webhook"
@@ -61,11 +65,11 @@ var rules = []Rule{
 	{ID: "openai_key", What: "OpenAI API key, and what other vendors form like one", Source: "https://platform.openai.com/docs/api-reference/authentication",
 		shapes: []shape{
 			{"sk-proj-", urlChar, 32, false, 2}, {"sk-svcacct-", urlChar, 32, false, 2}, {"sk-admin-", urlChar, 32, false, 2},
-			{"sk-", alnumChar, 20, false, 2}, {"sk-", urlChar, 40, false, 3},
+			{"sk-", alnumChar, 20, false, 2}, {"sk-", urlChar, 40, false, 3}, {"sk-", urlChar, 20, false, random},
 		}},
 	{ID: "google_api_key", What: "Google API key", Source: "https://docs.cloud.google.com/docs/authentication/api-keys",
 		shapes: []shape{{"AIza", urlChar, 35, true, 2}}},
-	{ID: "google_oauth", What: "Google OAuth access token or client secret", Source: "https://docs.cloud.google.com/docs/authentication/token-types",
+	{ID: googleOAuth, What: "Google OAuth access token, refresh token or client secret", Source: "https://docs.cloud.google.com/docs/authentication/token-types",
 		shapes: []shape{{"ya29.", urlChar, 20, false, 2}, {"GOCSPX-", urlChar, 24, false, 2}}},
 	{ID: "groq_key", What: "Groq API key", Source: "https://console.groq.com/docs/quickstart",
 		shapes: []shape{{"gsk_", alnumChar, 32, false, 2}}},
@@ -77,8 +81,12 @@ var rules = []Rule{
 		shapes: []shape{{"nvapi-", urlChar, 40, false, 2}}},
 	{ID: "cerebras_key", What: "Cerebras API key", Source: "https://inference-docs.cerebras.ai/quickstart",
 		shapes: []shape{{"csk-", alnumChar, 32, false, 2}}},
-	{ID: "supabase_token", What: "Supabase access token", Source: "https://supabase.com/docs/reference/api/introduction",
-		shapes: []shape{{"sbp_", hexChar, 32, false, 2}}},
+	{ID: "supabase_token", What: "Supabase access token or secret key", Source: "https://supabase.com/docs/guides/getting-started/api-keys",
+		shapes: []shape{{"sbp_", hexChar, 32, false, 2}, {"sb_secret_", urlChar, 24, false, random}}},
+	{ID: "jina_key", What: "Jina AI API key", Source: "https://jina.ai/reader/",
+		shapes: []shape{{"jina_", urlChar, 40, false, random}}},
+	{ID: "sandbox_key", What: "E2B API key", Source: "https://e2b.dev/docs/api-key",
+		shapes: []shape{{"e2b_", hexChar, 32, false, 2}}},
 	{ID: "grafana_token", What: "Grafana service account token", Source: "https://grafana.com/docs/grafana/latest/administration/service-accounts/",
 		shapes: []shape{{"glsa_", wordChar, 32, false, 2}}},
 	{ID: "postman_key", What: "Postman API key", Source: "https://learning.postman.com/docs/developer/postman-api/authentication/",

@@ -36,6 +36,11 @@ func (sc *scanner) run(i int) int {
 				sc.emit(telegramRule, from, end)
 				return end
 			}
+		case '/':
+			if from, end := sc.refreshToken(start); end > 0 {
+				sc.emit(googleOAuth, from, end)
+				return end
+			}
 		case ' ':
 			if rule, end := sc.afterScheme(start); end > 0 && sc.long(start) {
 				sc.emit(rule, start, end)
@@ -51,6 +56,9 @@ func (sc *scanner) run(i int) int {
 		if fresh && c&separator == 0 {
 			if rule, end := sc.token(p); end > 0 && sc.long(p) {
 				sc.runEnd = end
+				if sc.m.cards && p > start && isDigit(s[start]) {
+					sc.card(start)
+				}
 				sc.emit(rule, p, end)
 				return end
 			}
@@ -147,7 +155,33 @@ func varied(s string, signs int) bool {
 			n++
 		}
 	}
-	return n >= signs && bits.OnesCount64(seen[0])+bits.OnesCount64(seen[1]) >= 5
+	return n >= min(signs, 3) && bits.OnesCount64(seen[0])+bits.OnesCount64(seen[1]) >= 5 && (signs != random || mixed(s))
+}
+
+// mixed reports whether digits, capitals and small letters of s follow one another as
+// in random text. In that every second character is of another kind than the one
+// before; in names that are joined by dashes at most every fourth is.
+func mixed(s string) bool {
+	last, n, changes := 0, 0, 0
+	for i := range len(s) {
+		kind := 0
+		switch c := s[i]; {
+		case isDigit(c):
+			kind = 1
+		case isUpper(c):
+			kind = 2
+		case isLower(c):
+			kind = 3
+		}
+		if kind > 0 && last > 0 {
+			n++
+			if kind != last {
+				changes++
+			}
+		}
+		last = kind
+	}
+	return n >= 8 && 3*changes > n
 }
 
 // jwt returns the end of the JSON Web Token at p, or 0: two parts that each begin
@@ -218,6 +252,9 @@ func (sc *scanner) discord(p int) int {
 func (sc *scanner) telegram(p int) (start, end int) {
 	s := sc.s
 	end = sc.part(p, urlChar, 36)
+	if strings.HasPrefix(s[p:][min(35, end-p):], "-----") { // a key block
+		end = p + 35
+	}
 	if end-p != 35 || !varied(s[p:end], 2) {
 		return 0, 0
 	}
@@ -230,6 +267,36 @@ func (sc *scanner) telegram(p int) (start, end int) {
 		return 0, 0
 	}
 	return start, end
+}
+
+// refreshToken returns where the Google refresh token begins and ends whose part after
+// 1// begins at p.
+func (sc *scanner) refreshToken(p int) (start, end int) {
+	s := sc.s
+	if s[p] != '0' {
+		return 0, 0
+	}
+	start = p
+	for range 2 {
+		if start--; start <= sc.floor || s[start] != '/' {
+			return 0, 0
+		}
+		if s[start-1] == '\\' { // JSON may have \/
+			start--
+		}
+	}
+	start--
+	if start < sc.floor || s[start] != '1' || escapeEnd(s, start) > start {
+		return 0, 0
+	}
+	if start > sc.floor && isAlnum(s[start-1]) && !escaped(s, start) {
+		return 0, 0
+	}
+	end = sc.part(p, urlChar, 64)
+	if end-p < 40 || !varied(s[p:end], random) {
+		return 0, 0
+	}
+	return start, sc.span(end, urlChar)
 }
 
 // afterScheme returns the rule and the end of credentials at p that the name of a

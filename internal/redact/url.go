@@ -42,11 +42,17 @@ func (sc *scanner) url(i int) int {
 	if at < 0 {
 		return sc.webhook(host, e)
 	}
-	if colon < 0 || colon > at || colon+1 == at || sc.maskEnd(colon+1) == at {
-		return 0
+	user := at
+	if colon > 0 && colon < at {
+		user = colon
 	}
-	if standsForSecret(s[colon+1 : at]) {
-		return 0
+	end := 0
+	if isKey(s[host:user]) {
+		sc.emit(sc.rule(urlRule, host, user), host, user)
+		end = user
+	}
+	if user == at || colon+1 == at || sc.maskEnd(colon+1) == at || standsForSecret(s[colon+1:at]) {
+		return end
 	}
 	for u := host; u < colon; u = max(u+1, sc.runEnd) { // the user may be a token
 		if u >= max(sc.runEnd, sc.floor) {
@@ -55,6 +61,30 @@ func (sc *scanner) url(i int) int {
 	}
 	sc.emit(sc.rule(urlRule, colon+1, at), colon+1, at)
 	return at
+}
+
+// isKey reports whether the user of a URL is a key: it holds a long run of letters and
+// digits.
+func isKey(user string) bool {
+	if len(user) < longRun {
+		return false
+	}
+	n, digits := 0, 0
+	for i := range len(user) {
+		switch c := user[i]; {
+		case classes[c]&urlChar == 0:
+			return false
+		case !isAlnum(c):
+			n, digits = 0, 0
+			continue
+		case isDigit(c):
+			digits++
+		}
+		if n++; n >= 16 && digits > 0 && digits < n {
+			return true
+		}
+	}
+	return false
 }
 
 // webhooks are addresses at which whoever knows the path may write.

@@ -11,7 +11,7 @@ type field struct {
 	quote   byte // around the name; 0 if there is none
 	escapes int  // the backslashes before the quote
 	colon   bool // a colon, not an equals sign
-	alone   bool // the name is "token", which is also a piece of text
+	alone   bool // the name is just "token", which is also a piece of text
 	arrow   bool // =>
 	flag    bool // --name
 	end     int  // of the name
@@ -53,11 +53,14 @@ func (sc *scanner) value(f field, v int) int {
 		if bits.OnesCount(uint(escapes+1)) != 1 { // no depth of strings has so many
 			return open
 		}
-		if (f.quote != '"' || f.escapes != escapes) && sc.closes(open) {
+		if sc.closes(f, open, escapes) {
 			return open
 		}
 		return sc.quoted(f, open+1, '"', escapes)
 	case escapes == 0 && isQuote(s[v]):
+		if f.quote == 0 && sc.surrounds(f, v, 0) {
+			return v
+		}
 		return sc.quoted(f, v+1, s[v], 0)
 	case s[v] == '[' && sc.maskEnd(v) == v:
 		return sc.list(f, v+1)
@@ -71,11 +74,17 @@ func (sc *scanner) value(f field, v int) int {
 	return sc.unquoted(f, v, spaced)
 }
 
-// closes reports whether the quote at p ends a string rather than begins one: in
-// JSON a comma, a bracket, a colon or the end follows then, in code also the end of an
-// expression or more of it. A value that begins so is taken for the end of a string
-// too.
-func (sc *scanner) closes(p int) bool {
+// closes reports whether the double quote at p ends the text that the name stands in
+// rather than begins a value: in JSON a comma, a bracket, a colon or the end follows
+// then, in code also the end of an expression or more of it. A value that begins so
+// is taken for the end of a string too.
+func (sc *scanner) closes(f field, p, escapes int) bool {
+	if f.quote == '"' && f.escapes == escapes {
+		return false
+	}
+	if f.quote == 0 && sc.surrounds(f, p, escapes) {
+		return true
+	}
 	p++
 	for n := 0; p < len(sc.s) && isSpace(sc.s[p]); n++ {
 		if n == 256 {
@@ -85,6 +94,51 @@ func (sc *scanner) closes(p int) bool {
 	}
 	return p == len(sc.s) || strings.IndexByte(",]}:);+", sc.s[p]) >= 0 || sc.s[p] == '\\' && strings.HasPrefix(sc.s[p:], `\n`) ||
 		strings.HasPrefix(sc.s[p:], "or ") || strings.HasPrefix(sc.s[p:], "and ") || strings.HasPrefix(sc.s[p:], "if ")
+}
+
+// surrounds reports whether the quote at p ends a text that another one begins shortly
+// before the name, as in getpass("Password: ").
+func (sc *scanner) surrounds(f field, p, escapes int) bool {
+	s, quote := sc.s, sc.s[p]
+	if p+1 < len(s) && isAlnum(s[p+1]) {
+		return false
+	}
+	const longestText = 64
+	for q := f.end - 1; q >= sc.floor && f.end-q <= longestText; q-- {
+		switch c := s[q]; {
+		case c == '\n' || c == ']': // a mask ends with a bracket
+			sc.work += longestText
+			return false
+		case c == '"' || c == quote:
+			n := ownBackslashes(backslashes(s, max(sc.floor, q-32), q))
+			if c == quote && n == escapes {
+				sc.work += longestText
+				return sc.opens(q-n, q+1)
+			}
+			if c != quote || n <= escapes { // of the text around this one
+				return false
+			}
+			q -= n
+		}
+	}
+	sc.work += longestText
+	return false
+}
+
+// opens reports whether a quote between before and after begins a text, by what stands
+// around it.
+func (sc *scanner) opens(before, after int) bool {
+	s := sc.s
+	if isSpace(s[after]) || strings.IndexByte(",;:)]}", s[after]) >= 0 {
+		return false
+	}
+	if before <= sc.floor {
+		return before == 0 // else it ends what was masked
+	}
+	if strings.IndexByte("bfruBFRU", s[before-1]) >= 0 { // f"…"
+		return before == 1 || before-1 > sc.floor && !isAlnum(s[before-2]) && s[before-2] != ']'
+	}
+	return isSpace(s[before-1]) || strings.IndexByte("([{,:=+>|&", s[before-1]) >= 0 || escaped(s, before)
 }
 
 // quotedEnd returns the end of the text that begins at v behind a quote with that
@@ -108,12 +162,7 @@ func (sc *scanner) quotedEnd(v int, quote byte, escapes int) (end, next int) {
 				continue // '…\"…'
 			}
 			sc.work += p - v
-			// Of the backslashes those stay that belong to this quote.
-			stay := 0
-			for stay < n && (n+1)%(2*(stay+1)) == 0 {
-				stay = 2*stay + 1
-			}
-			return p - min(stay, n), p + 1
+			return p - ownBackslashes(n), p + 1
 		}
 	}
 	sc.work += len(s) - v
@@ -153,12 +202,18 @@ func (sc *scanner) list(f field, v int) int {
 		if open >= len(s) || !isQuote(s[open]) || s[open] != '"' && escapes > 0 || bits.OnesCount(uint(escapes+1)) != 1 {
 			return max(first, sc.floor)
 		}
-		if s[open] == '"' && (f.quote == '"' && f.escapes != escapes || f.quote != '"' && sc.closes(open)) {
+		if s[open] == '"' && (f.quote == '"' && f.escapes != escapes || sc.closes(f, open, escapes)) {
 			return max(first, sc.floor)
 		}
+		if strings.HasPrefix(s[open+1:], maskStart+cardRule) {
+			return max(first, sc.floor) // it was a number, which ends the list too
+		}
 		end, next := sc.quotedEnd(open+1, s[open], escapes)
-		if sc.secret(f, open+1, end, false) {
+		switch {
+		case sc.secret(f, open+1, end, false):
 			sc.emit(sc.known(f, open+1, end), open+1, end)
+		case sc.maskEnd(open+1) != end && (end-open > 16 || strings.ContainsAny(s[open+1:end], ":=@-")):
+			return max(open+1, sc.floor) // there may be something in it
 		}
 		v = next
 		if sc.floor > next { // a key block over lines
@@ -189,7 +244,7 @@ func (sc *scanner) number(f field, v int) int {
 		e++
 	}
 	sc.work += e - v
-	if e-digits < 4 || f.alone && e-digits < longRun || e < len(s) && strings.IndexByte(" \t\r\n,}]\\", s[e]) < 0 || f.kind == directory {
+	if e-digits < 4 || f.kind == pass || f.alone && e-digits < longRun || e < len(s) && strings.IndexByte(" \t\r\n,}]\\", s[e]) < 0 || f.kind == directory {
 		return v
 	}
 	sc.emitIn(strings.Repeat(`\`, f.escapes)+`"`, namedRule, v, e)
@@ -203,7 +258,10 @@ func (sc *scanner) unquoted(f field, v int, spaced bool) int {
 	}
 	// NAME=value at the start of a line has all of the line but spaces, as shells do.
 	wide := !f.colon && !spaced && sc.isVariable(f.end)
-	strict := f.colon || spaced
+	strict := f.colon || spaced || f.kind == pass && !wide
+	if f.kind == pass && f.colon {
+		return v
+	}
 	s, end := sc.s, sc.word(v, wide, inVain)
 	cut := end-v >= inVain
 	if strict {
@@ -311,7 +369,7 @@ func (sc *scanner) word(v int, wide bool, limit int) int {
 		if e+n == len(s) || s[e+n] <= ' ' || strings.IndexByte("nrt\"'`", s[e+n]) >= 0 {
 			break
 		}
-		e += n + 1
+		e = max(e+n+1, sc.maskEnd(e+n))
 	}
 	sc.work += e - v
 	return min(e, len(s))
@@ -334,17 +392,53 @@ func (sc *scanner) secret(f field, v, end int, strict bool) bool {
 	if f.kind == directory && isPath(text) {
 		return false
 	}
-	if f.alone && (len(text) < 8 || len(text) < longRun && !hasDigit(text)) || f.kind == plain && isProse(text) {
+	if f.kind == pass && (len(text) < 4 || isCount(text)) {
 		return false
 	}
 	bare := strict || v == f.end+1 // not quoted
-	if bare && isMember(text) {
+	if !bare {
+		return !isProse(text) && (!f.alone || likeToken(text))
+	}
+	if isMember(text) || isCall(text) || len(text) < 4 && hasDigit(text) {
 		return false
 	}
-	if bare && (isCall(text) || len(text) < 4 && hasDigit(text)) {
+	return !strict || likeSecret(text) && !isTypeName(text)
+}
+
+// likeToken reports whether a quoted value named "token" looks like a secret and not
+// like a piece of the text that a model wrote.
+func likeToken(s string) bool {
+	letter, digit := false, false
+	for i := range min(len(s), longestPlaceholder) {
+		switch c := s[i]; {
+		case isDigit(c):
+			digit = true
+		case isLetter(c):
+			letter = true
+		case isSpace(c) || c == '\\':
+			return false
+		}
+	}
+	return len(s) >= 8 && digit && letter || len(s) >= longRun && (digit || mixed(s))
+}
+
+// isCount reports whether s is a number of at most five digits.
+func isCount(s string) bool { return len(s) <= 5 && strings.Trim(s, "0123456789") == "" }
+
+// isTypeName reports whether s is in CamelCase, as PasswordField is.
+func isTypeName(s string) bool {
+	if !isUpper(s[0]) || len(s) > longestPlaceholder {
 		return false
 	}
-	return !strict || likeSecret(text)
+	capitals := 0
+	for i := range len(s) {
+		if isUpper(s[i]) {
+			capitals++
+		} else if !isLower(s[i]) {
+			return false
+		}
+	}
+	return capitals > 1 && capitals*3 <= len(s)
 }
 
 // likeSecret reports whether an unquoted value in prose looks like a secret: it has
@@ -399,17 +493,41 @@ func isPath(s string) bool {
 	return slashes >= 2
 }
 
-// prose are words with which a text about a secret begins, such as a form's error.
+// prose are words of texts about a secret, such as a form's error. Those that a
+// passphrase may well have are left out: articles and nouns.
 var prose = map[string]bool{
-	"is": true, "are": true, "was": true, "must": true, "should": true, "cannot": true, "can": true, "has": true, "have": true,
-	"does": true, "do": true, "did": true, "too": true, "not": true, "no": true, "this": true, "the": true, "that": true, "please": true,
-	"invalid": true, "wrong": true, "missing": true, "incorrect": true, "field": true, "a": true, "an": true, "at": true,
+	"is": true, "are": true, "was": true, "be": true, "isn't": true, "has": true, "have": true, "do": true, "does": true, "doesn't": true, "don't": true, "did": true, "didn't": true,
+	"must": true, "should": true, "can": true, "can't": true, "cannot": true, "may": true, "not": true, "too": true, "please": true, "your": true, "least": true,
+	"invalid": true, "valid": true, "wrong": true, "missing": true, "incorrect": true, "required": true, "expired": true, "blank": true, "short": true, "long": true,
+	"characters": true, "contain": true, "match": true, "field": true, "password": true, "token": true, "key": true,
 }
 
-// isProse reports whether s begins with a word of prose and has no digits.
+// isProse reports whether s begins with a word of prose and another one, or has two of
+// prose. Its digits make up whole words.
 func isProse(s string) bool {
-	word, _, ok := strings.Cut(s[:min(len(s), 16)], " ")
-	return ok && len(s) < 256 && !hasDigit(s) && prose[strings.ToLower(word)]
+	if len(s) >= 256 {
+		return false
+	}
+	known, rest, more := 0, s, true
+	for n := 0; more; n++ {
+		var word string
+		word, rest, more = strings.Cut(rest, " ")
+		word = strings.Trim(word, ".,;:!?()'")
+		if hasDigit(word) {
+			if !isCount(word) {
+				return false
+			}
+			continue
+		}
+		var buf [16]byte
+		if len(word) <= len(buf) && prose[string(lower(buf[:0], word))] {
+			known++
+			if n == 0 && more {
+				known++
+			}
+		}
+	}
+	return known >= 2
 }
 
 // isMember reports whether s is an expression such as user.password_hash.

@@ -292,14 +292,14 @@ func (p *preparer) metadata(m **string) {
 			p.repaired = true
 		}
 		p.mask(*m)
-		if p.opts.NoContent {
+		if p.opts.NoContent && p.kind != KindReading { // nobody says anything in a reading
 			*m = withoutContent(**m)
 		} else if len(**m) > p.opts.MaxTextBytes {
 			**m = shortenStrings(**m, p.opts.MaxTextBytes)
 		}
 	}
 	if p.conflict {
-		p.note("openclaw_trace.tokens_in_conflict", "true")
+		p.note(inConflictKey, "true")
 	}
 	if len(p.notes) == 0 {
 		return

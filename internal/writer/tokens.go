@@ -6,6 +6,10 @@ import "github.com/kon-rad/openclaw-trace/db"
 // provider keeps for an hour, at a price of its own.
 const CacheWrite1hKey = "openclaw_trace.cache_write_1h_tokens"
 
+// inConflictKey is the metadata member that says that the counts of a call did not fit
+// each other.
+const inConflictKey = "openclaw_trace.tokens_in_conflict"
+
 // tokens makes the counts of a call parts of each other as the columns have it: prompt
 // tokens include those read from and written to a cache, completion tokens include
 // reasoning. Emitters that count them apart are known by a part that is larger than
@@ -13,16 +17,9 @@ const CacheWrite1hKey = "openclaw_trace.cache_write_1h_tokens"
 // the number as it was reported.
 func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
 	ForgetZeros(c)
-	cached := deref(c.CacheReadTokens) + deref(c.CacheWriteTokens)
-	total := deref(c.TotalTokens)
-	if n := c.PromptTokens; n != nil && cached > 0 &&
-		(*n < cached || total > 0 && c.CompletionTokens != nil && total == *n+cached+*c.CompletionTokens) {
-		p.apart("openclaw_trace.prompt_tokens", &c.PromptTokens, cached)
-	}
-	reasoning := deref(c.ReasoningTokens)
-	if n := c.CompletionTokens; n != nil && reasoning > 0 &&
-		(*n < reasoning || total > 0 && c.PromptTokens != nil && total == *c.PromptTokens+*n+reasoning) {
-		p.apart("openclaw_trace.completion_tokens", &c.CompletionTokens, reasoning)
+	settled := member(c.Metadata, inConflictKey) == "true" // a row of ours that comes back
+	if !settled {
+		p.joinApart(c)
 	}
 	if c.PromptTokens == nil || c.CompletionTokens == nil && !isEmbedding(c) {
 		return
@@ -31,12 +28,39 @@ func (p *preparer) tokens(c *db.InsertLLMTraceParams) {
 	case sum < 0: // no count that makes sense, and too large for an integer
 	case c.TotalTokens == nil:
 		c.TotalTokens = &sum
-	case total == sum:
+	case *c.TotalTokens == sum || settled:
 	case p.conflict:
-		p.noteInt("openclaw_trace.total_tokens", total)
+		p.noteInt("openclaw_trace.total_tokens", *c.TotalTokens)
 		c.TotalTokens = &sum
 	default:
 		p.conflict = true
+	}
+}
+
+// joinApart adds the parts that are counted apart to their wholes.
+func (p *preparer) joinApart(c *db.InsertLLMTraceParams) {
+	cached := deref(c.CacheReadTokens) + deref(c.CacheWriteTokens)
+	reasoning := deref(c.ReasoningTokens)
+	total := deref(c.TotalTokens)
+	cachedApart := c.PromptTokens != nil && *c.PromptTokens < cached
+	reasoningApart := c.CompletionTokens != nil && *c.CompletionTokens < reasoning
+	if c.PromptTokens != nil && c.CompletionTokens != nil {
+		rest := total - *c.PromptTokens - *c.CompletionTokens
+		switch {
+		case rest <= 0:
+		case rest == cached+reasoning:
+			cachedApart, reasoningApart = cached > 0, reasoning > 0
+		case rest == cached && !reasoningApart:
+			cachedApart = true
+		case rest == reasoning && !cachedApart:
+			reasoningApart = true
+		}
+	}
+	if cachedApart {
+		p.apart("openclaw_trace.prompt_tokens", &c.PromptTokens, cached)
+	}
+	if reasoningApart {
+		p.apart("openclaw_trace.completion_tokens", &c.CompletionTokens, reasoning)
 	}
 }
 

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/kon-rad/openclaw-trace/internal/agentproc"
+	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/pricing"
+	"github.com/kon-rad/openclaw-trace/internal/push"
+	"github.com/kon-rad/openclaw-trace/internal/redact"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// sessionOptions are what the parts of a session need.
+type sessionOptions struct {
+	writer writer.Options
+	push   *push.Options // nil without a remote
+	host   hoststat.Options
+	agent  agentproc.Options
+}
+
+func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
+	o.host = hoststat.Options{DBPath: cfg.DBPath, Interval: cfg.MetricsInterval, Log: log}
+	o.agent = agentproc.Options{
+		Process: cfg.AgentProcess, PIDFile: cfg.AgentPIDFile, Interval: cfg.MetricsInterval,
+		SilentAfter: cfg.AgentSilence, MinFreeBytes: int64(cfg.MinFreeBytes), Log: log,
+	}
+	if o.writer, err = writerOptions(cfg, log); err == nil {
+		o.push, err = pushOptions(cfg, version, log)
+	}
+	return o, err
+}
+
+// pushOptions returns what the settings say of forwarding, or nil without a remote.
+func pushOptions(cfg *config.Config, version string, log *slog.Logger) (*push.Options, error) {
+	if cfg.PushEndpoint == "" {
+		return nil, nil
+	}
+	o := &push.Options{
+		Endpoint: cfg.PushEndpoint.Reveal(), Format: cfg.PushFormat, Interval: cfg.PushInterval, Timeout: cfg.PushTimeout,
+		MaxBytes: int(cfg.PushMaxBytes), Compression: cfg.PushCompression, Headers: cfg.PushHeaders, Token: cfg.PushToken.Reveal(),
+		Instance: push.Instance{AgentID: cfg.AgentID, Version: version}, Log: log,
+		Mask: redact.New(redact.Options{Secrets: cfg.Secrets()}), // whatever OCT_REDACT says of what the agent sends
+	}
+	o.Instance.Host, _ = os.Hostname() // without one it is left out
+	if cfg.PushCAFile != "" {
+		ca, err := os.ReadFile(cfg.PushCAFile)
+		if err != nil {
+			return nil, configError{fmt.Errorf("OCT_PUSH_CA_FILE: %w", err)}
+		}
+		o.CA = ca
+	}
+	if err := o.Validate(); err != nil {
+		return nil, configError{err}
+	}
+	return o, nil
+}
+
+// writerOptions returns what the settings say of how events are stored.
+func writerOptions(cfg *config.Config, log *slog.Logger) (writer.Options, error) {
+	prices, err := loadPrices(cfg)
+	if err != nil {
+		return writer.Options{}, configError{err}
+	}
+	return writer.Options{
+		MaxTextBytes: cfg.MaxText(), MaxQueueBytes: maxQueueBytes, NoContent: cfg.CaptureContent == "off",
+		Mask: newMasker(cfg), Prices: prices, Log: log,
+	}, nil
+}
+
+// newMasker returns what the settings say is to be masked, or nil.
+func newMasker(cfg *config.Config) *redact.Masker {
+	if !cfg.Redacts("secrets") {
+		return nil
+	}
+	return redact.New(redact.Options{Emails: cfg.Redacts("emails"), Cards: cfg.Redacts("cards"), Secrets: cfg.Secrets()})
+}
+
+// maxPricesFile is a limit for mistakes; openclaw.json may hold much besides prices.
+const maxPricesFile = 16 << 20
+
+// loadPrices returns the built-in prices with those of OCT_PRICES_FILE before them.
+func loadPrices(cfg *config.Config) (*pricing.Table, error) {
+	table := pricing.Embedded()
+	if cfg.PricesFile == "" {
+		return table, nil
+	}
+	file, err := os.Open(cfg.PricesFile)
+	if err != nil {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxPricesFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
+	}
+	if len(data) > maxPricesFile {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %s is larger than 16 MiB", cfg.PricesFile)
+	}
+	if table, err = table.With(cfg.PricesFile, data); err != nil {
+		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
+	}
+	return table, nil
+}

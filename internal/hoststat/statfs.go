@@ -1,0 +1,19 @@
+package hoststat
+
+import (
+	"fmt"
+	"math"
+)
+
+// space is that of a volume, in bytes.
+type space struct{ used, total, free int64 }
+
+// spaceOf makes it of blocks, as df does: free is what an ordinary user may still
+// write, and what is kept for root is neither used nor free.
+func spaceOf(path string, blocks, free, available, size uint64) (s space, err error) {
+	if size == 0 || blocks > math.MaxInt64/size || free > blocks {
+		return s, fmt.Errorf("the volume of %s says nothing that makes sense: %d blocks of %d bytes, %d free", path, blocks, size, free)
+	}
+	s.used, s.total, s.free = int64((blocks-free)*size), int64(blocks*size), int64(min(available, free)*size)
+	return s, nil
+}

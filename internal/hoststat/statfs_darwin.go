@@ -1,0 +1,18 @@
+package hoststat
+
+import (
+	"fmt"
+	"syscall"
+)
+
+func statfs(path string) (space, error) {
+	var b syscall.Statfs_t
+	err := syscall.Statfs(path, &b)
+	for err == syscall.EINTR {
+		err = syscall.Statfs(path, &b)
+	}
+	if err != nil {
+		return space{}, fmt.Errorf("ask for the space of %s: %w", path, err)
+	}
+	return spaceOf(path, b.Blocks, b.Bfree, b.Bavail, uint64(b.Bsize))
+}
