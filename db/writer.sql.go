@@ -59,6 +59,57 @@ func (q *Queries) AddLedger(ctx context.Context, arg AddLedgerParams) error {
 	return err
 }
 
+const addSession = `-- name: AddSession :exec
+INSERT INTO sessions (
+    session_id, agent, first_at, last_at, calls, failed,
+    prompt_tokens, completion_tokens, cost_nano_usd, unmetered, unpriced
+) VALUES (
+    ?1, ?2, ?3, ?4, ?5, ?6,
+    ?7, ?8, ?9, ?10, ?11
+) ON CONFLICT (session_id) DO UPDATE SET
+    agent = COALESCE(excluded.agent, agent),
+    first_at = MIN(first_at, excluded.first_at),
+    last_at = MAX(last_at, excluded.last_at),
+    calls = calls + excluded.calls,
+    failed = failed + excluded.failed,
+    prompt_tokens = MIN(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+    completion_tokens = MIN(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+    cost_nano_usd = MIN(cost_nano_usd + excluded.cost_nano_usd, 9223372036854775807),
+    unmetered = unmetered + excluded.unmetered,
+    unpriced = unpriced + excluded.unpriced
+`
+
+type AddSessionParams struct {
+	SessionID        string
+	Agent            *string
+	FirstAt          int64
+	LastAt           int64
+	Calls            int64
+	Failed           int64
+	PromptTokens     int64
+	CompletionTokens int64
+	CostNanoUSD      int64
+	Unmetered        int64
+	Unpriced         int64
+}
+
+func (q *Queries) AddSession(ctx context.Context, arg AddSessionParams) error {
+	_, err := q.db.ExecContext(ctx, addSession,
+		arg.SessionID,
+		arg.Agent,
+		arg.FirstAt,
+		arg.LastAt,
+		arg.Calls,
+		arg.Failed,
+		arg.PromptTokens,
+		arg.CompletionTokens,
+		arg.CostNanoUSD,
+		arg.Unmetered,
+		arg.Unpriced,
+	)
+	return err
+}
+
 const addUsage = `-- name: AddUsage :exec
 INSERT INTO usage (
     granularity, start_at, provider, model, agent, status, calls,
@@ -120,10 +171,27 @@ func (q *Queries) AddUsage(ctx context.Context, arg AddUsageParams) error {
 	return err
 }
 
+const adjustSession = `-- name: AdjustSession :exec
+UPDATE sessions SET cost_nano_usd = MAX(cost_nano_usd + ?1, 0), unpriced = MAX(unpriced + ?2, 0)
+WHERE session_id = ?3
+`
+
+type AdjustSessionParams struct {
+	NanoUSD   int64
+	Unpriced  int64
+	SessionID string
+}
+
+func (q *Queries) AdjustSession(ctx context.Context, arg AdjustSessionParams) error {
+	_, err := q.db.ExecContext(ctx, adjustSession, arg.NanoUSD, arg.Unpriced, arg.SessionID)
+	return err
+}
+
 const adjustUsage = `-- name: AdjustUsage :execrows
 UPDATE usage SET cost_nano_usd = cost_nano_usd + ?1, unpriced = unpriced + ?2
 WHERE granularity = ?3 AND start_at = ?4 AND provider = ?5 AND model = ?6
     AND agent = ?7 AND status = ?8
+    AND cost_nano_usd + ?1 >= 0 AND unpriced + ?2 >= 0 AND unpriced + ?2 <= calls
 `
 
 type AdjustUsageParams struct {
@@ -137,6 +205,7 @@ type AdjustUsageParams struct {
 	Status      string
 }
 
+// A line that does not have what is to be taken from it does not hold the call.
 func (q *Queries) AdjustUsage(ctx context.Context, arg AdjustUsageParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, adjustUsage,
 		arg.NanoUSD,
@@ -152,6 +221,50 @@ func (q *Queries) AdjustUsage(ctx context.Context, arg AdjustUsageParams) (int64
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const copySession = `-- name: CopySession :execrows
+
+INSERT INTO sessions (
+    session_id, agent, first_at, last_at, calls, failed,
+    prompt_tokens, completion_tokens, cost_nano_usd, unmetered, unpriced
+)
+SELECT ?1, s.agent, s.first_at, s.last_at, s.calls, s.failed,
+    s.prompt_tokens, s.completion_tokens, s.cost_nano_usd, s.unmetered, s.unpriced
+FROM sessions AS s WHERE s.session_id = ?2
+ON CONFLICT (session_id) DO UPDATE SET
+    first_at = MIN(first_at, excluded.first_at),
+    last_at = MAX(last_at, excluded.last_at),
+    calls = calls + excluded.calls,
+    failed = failed + excluded.failed,
+    prompt_tokens = MIN(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+    completion_tokens = MIN(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+    cost_nano_usd = MIN(cost_nano_usd + excluded.cost_nano_usd, 9223372036854775807),
+    unmetered = unmetered + excluded.unmetered,
+    unpriced = unpriced + excluded.unpriced
+`
+
+type CopySessionParams struct {
+	SessionID string
+	Old       string
+}
+
+// A session whose id held a secret.
+func (q *Queries) CopySession(ctx context.Context, arg CopySessionParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, copySession, arg.SessionID, arg.Old)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const deleteSession = `-- name: DeleteSession :exec
+DELETE FROM sessions WHERE session_id = ?1
+`
+
+func (q *Queries) DeleteSession(ctx context.Context, sessionID string) error {
+	_, err := q.db.ExecContext(ctx, deleteSession, sessionID)
+	return err
 }
 
 const findCustomEvent = `-- name: FindCustomEvent :one
@@ -687,7 +800,7 @@ func (q *Queries) LastIDs(ctx context.Context) (LastIDsRow, error) {
 
 const listCallsAfter = `-- name: ListCallsAfter :many
 
-SELECT id, created_at, provider, model, agent, status, latency_ms, cost_usd,
+SELECT id, created_at, provider, model, agent, session_id, status, latency_ms, cost_usd,
     prompt_tokens, completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens
 FROM llm_traces WHERE id > ?1 ORDER BY id LIMIT ?2
 `
@@ -703,6 +816,7 @@ type ListCallsAfterRow struct {
 	Provider         string
 	Model            string
 	Agent            *string
+	SessionID        *string
 	Status           string
 	LatencyMS        *int64
 	CostUSD          *float64
@@ -714,7 +828,7 @@ type ListCallsAfterRow struct {
 	ReasoningTokens  *int64
 }
 
-// Calls that the tables usage and latency do not hold yet.
+// Calls that the tables usage, latency and sessions do not hold yet.
 func (q *Queries) ListCallsAfter(ctx context.Context, arg ListCallsAfterParams) ([]ListCallsAfterRow, error) {
 	rows, err := q.db.QueryContext(ctx, listCallsAfter, arg.After, arg.Lim)
 	if err != nil {
@@ -730,6 +844,7 @@ func (q *Queries) ListCallsAfter(ctx context.Context, arg ListCallsAfterParams) 
 			&i.Provider,
 			&i.Model,
 			&i.Agent,
+			&i.SessionID,
 			&i.Status,
 			&i.LatencyMS,
 			&i.CostUSD,
@@ -754,7 +869,7 @@ func (q *Queries) ListCallsAfter(ctx context.Context, arg ListCallsAfterParams) 
 }
 
 const listCallsToPrice = `-- name: ListCallsToPrice :many
-SELECT id, created_at, provider, model, agent, status, operation,
+SELECT id, created_at, provider, model, agent, session_id, status, operation,
     prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
     cost_usd, cost_source, metadata
 FROM llm_traces WHERE id > ?1 AND id <= ?2 AND (cost_source IS NULL OR cost_source <> 'reported')
@@ -772,6 +887,7 @@ type ListCallsToPriceRow struct {
 	Provider         string
 	Model            string
 	Agent            *string
+	SessionID        *string
 	Status           string
 	Operation        *string
 	PromptTokens     *int64
@@ -799,6 +915,7 @@ func (q *Queries) ListCallsToPrice(ctx context.Context, arg ListCallsToPricePara
 			&i.Provider,
 			&i.Model,
 			&i.Agent,
+			&i.SessionID,
 			&i.Status,
 			&i.Operation,
 			&i.PromptTokens,

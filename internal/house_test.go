@@ -41,7 +41,7 @@ var layers = [][]string{
 
 // absent are packages of layers that do not exist yet.
 var absent = []string{
-	"internal/dashboard", "internal/tail", "internal/view",
+	"internal/dashboard", "internal/tail",
 }
 
 // sideways are the imports allowed inside a layer.

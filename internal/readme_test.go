@@ -120,7 +120,8 @@ func TestREADMENamesEndpoints(t *testing.T) {
 	listed := make(map[string]bool)
 	for _, m := range routes {
 		listed[m[1]+" "+m[2]] = true
-		if status, _ := send(t, srv, m[1], m[2], "text/plain", ""); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
+		status, answer := send(t, srv, m[1], m[2], "text/plain", "")
+		if status == http.StatusNotFound && !strings.Contains(answer, "under this id") || status == http.StatusMethodNotAllowed {
 			t.Errorf("README.md lists %s %s, which answers %d", m[1], m[2], status)
 		}
 	}
@@ -249,6 +250,9 @@ func send(t *testing.T, srv server, method, path, contentType, body string) (int
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if res.Header.Get("Content-Type") == "text/event-stream" {
+		return res.StatusCode, "" // it does not end
+	}
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -102,10 +102,10 @@ ON CONFLICT (kind, outcome, reason) DO UPDATE SET n = n + excluded.n;
 -- name: ListLedger :many
 SELECT kind, outcome, reason, n FROM ledger;
 
--- Calls that the tables usage and latency do not hold yet.
+-- Calls that the tables usage, latency and sessions do not hold yet.
 
 -- name: ListCallsAfter :many
-SELECT id, created_at, provider, model, agent, status, latency_ms, cost_usd,
+SELECT id, created_at, provider, model, agent, session_id, status, latency_ms, cost_usd,
     prompt_tokens, completion_tokens, total_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens
 FROM llm_traces WHERE id > @after ORDER BY id LIMIT @lim;
 
@@ -135,6 +135,25 @@ INSERT INTO latency (granularity, start_at, provider, model, bucket, n)
 VALUES (@granularity, @start_at, @provider, @model, @bucket, @n)
 ON CONFLICT (granularity, start_at, provider, model, bucket) DO UPDATE SET n = n + excluded.n;
 
+-- name: AddSession :exec
+INSERT INTO sessions (
+    session_id, agent, first_at, last_at, calls, failed,
+    prompt_tokens, completion_tokens, cost_nano_usd, unmetered, unpriced
+) VALUES (
+    @session_id, @agent, @first_at, @last_at, @calls, @failed,
+    @prompt_tokens, @completion_tokens, @cost_nano_usd, @unmetered, @unpriced
+) ON CONFLICT (session_id) DO UPDATE SET
+    agent = COALESCE(excluded.agent, agent),
+    first_at = MIN(first_at, excluded.first_at),
+    last_at = MAX(last_at, excluded.last_at),
+    calls = calls + excluded.calls,
+    failed = failed + excluded.failed,
+    prompt_tokens = MIN(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+    completion_tokens = MIN(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+    cost_nano_usd = MIN(cost_nano_usd + excluded.cost_nano_usd, 9223372036854775807),
+    unmetered = unmetered + excluded.unmetered,
+    unpriced = unpriced + excluded.unpriced;
+
 -- name: SetMeta :exec
 INSERT INTO meta (key, value) VALUES (@key, @value)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value;
@@ -162,7 +181,7 @@ SELECT
     CAST((SELECT COALESCE(MIN(v.id), 0) FROM custom_events AS v) AS INTEGER) AS custom_event;
 
 -- name: ListCallsToPrice :many
-SELECT id, created_at, provider, model, agent, status, operation,
+SELECT id, created_at, provider, model, agent, session_id, status, operation,
     prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
     cost_usd, cost_source, metadata
 FROM llm_traces WHERE id > @after AND id <= @upto AND (cost_source IS NULL OR cost_source <> 'reported')
@@ -172,9 +191,39 @@ ORDER BY id;
 UPDATE llm_traces SET cost_usd = @cost_usd, cost_source = @cost_source WHERE id = @id;
 
 -- name: AdjustUsage :execrows
+-- A line that does not have what is to be taken from it does not hold the call.
 UPDATE usage SET cost_nano_usd = cost_nano_usd + @nano_usd, unpriced = unpriced + @unpriced
 WHERE granularity = @granularity AND start_at = @start_at AND provider = @provider AND model = @model
-    AND agent = @agent AND status = @status;
+    AND agent = @agent AND status = @status
+    AND cost_nano_usd + @nano_usd >= 0 AND unpriced + @unpriced >= 0 AND unpriced + @unpriced <= calls;
+
+-- name: AdjustSession :exec
+UPDATE sessions SET cost_nano_usd = MAX(cost_nano_usd + @nano_usd, 0), unpriced = MAX(unpriced + @unpriced, 0)
+WHERE session_id = @session_id;
+
+-- A session whose id held a secret.
+
+-- name: CopySession :execrows
+INSERT INTO sessions (
+    session_id, agent, first_at, last_at, calls, failed,
+    prompt_tokens, completion_tokens, cost_nano_usd, unmetered, unpriced
+)
+SELECT @session_id, s.agent, s.first_at, s.last_at, s.calls, s.failed,
+    s.prompt_tokens, s.completion_tokens, s.cost_nano_usd, s.unmetered, s.unpriced
+FROM sessions AS s WHERE s.session_id = @old
+ON CONFLICT (session_id) DO UPDATE SET
+    first_at = MIN(first_at, excluded.first_at),
+    last_at = MAX(last_at, excluded.last_at),
+    calls = calls + excluded.calls,
+    failed = failed + excluded.failed,
+    prompt_tokens = MIN(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+    completion_tokens = MIN(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+    cost_nano_usd = MIN(cost_nano_usd + excluded.cost_nano_usd, 9223372036854775807),
+    unmetered = unmetered + excluded.unmetered,
+    unpriced = unpriced + excluded.unpriced;
+
+-- name: DeleteSession :exec
+DELETE FROM sessions WHERE session_id = @session_id;
 
 -- name: GetCallTexts :one
 SELECT id, input_text, output_text, error_type, error_message, session_id, operation, metadata

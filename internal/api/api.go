@@ -21,12 +21,14 @@ import (
 	"path"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/otlp"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/store"
+	"github.com/kon-rad/openclaw-trace/internal/view"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -66,7 +68,9 @@ type Server struct {
 	mux      *http.ServeMux
 	session  atomic.Pointer[Session] // nil while no database is open
 	last     atomic.Pointer[Session] // the one before, for its books
-	stopping atomic.Bool
+	streams  atomic.Int64            // clients that watch
+	stopped  chan struct{}           // closed by Stop
+	stopping sync.Once
 	problem  atomic.Pointer[string] // why there is no session
 }
 
@@ -75,7 +79,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, started: time.Now(),
 		doors: newDoors(opts), intake: newIntake(opts.MaxBodyBytes),
-		mux: http.NewServeMux(),
+		mux: http.NewServeMux(), stopped: make(chan struct{}),
 	}
 	s.Lost("the database is not open yet")
 	methods := make(map[string]string)
@@ -118,6 +122,16 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/reprice", false, s.postReprice},
 		{"POST", "/api/v1/redact", false, s.postRedact},
 		{"POST", "/api/v1/prune", false, s.postPrune},
+		{"GET", "/v1/budget", false, s.getBudget},
+		{"GET", "/api/v1/calls", false, s.getCalls},
+		{"GET", "/api/v1/calls/{trace_id}", false, s.getCall},
+		{"GET", "/api/v1/sessions", false, s.getSessions},
+		{"GET", "/api/v1/sessions/{id}", false, s.getSession},
+		{"GET", "/api/v1/errors", false, s.getErrors},
+		{"GET", "/api/v1/events", false, s.getEvents},
+		{"GET", "/api/v1/stats", false, s.getStats},
+		{"GET", "/api/v1/system", false, s.getSystem},
+		{"GET", "/api/v1/stream", false, s.getStream},
 		{"GET", "/health", true, s.getHealth},
 		{"GET", "/ready", true, s.getReady},
 	}
@@ -129,6 +143,7 @@ type response struct {
 	contentType string
 	body        []byte
 	stream      func(io.Writer) // writes the body instead, if not nil
+	attachment  string          // the name of a file that browsers make of it, if not ""
 }
 
 // writeTimeout is for an answer, or for a line of one that goes on.
@@ -150,8 +165,8 @@ func (s *Server) Lost(why string) {
 	}
 }
 
-// Stop makes the server not ready. Requests are still served.
-func (s *Server) Stop() { s.stopping.Store(true) }
+// Stop makes the server not ready and ends the streams. Other requests are still served.
+func (s *Server) Stop() { s.stopping.Do(func() { close(s.stopped) }) }
 
 // HTTPServer returns a net/http server with every limit on time and size set. One
 // may serve several listeners; they have to come from a Limiter.
@@ -195,7 +210,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	if r.URL.Path != path.Clean("/"+r.URL.Path) {
+	if p := r.URL.EscapedPath(); p != path.Clean("/"+p) {
 		s.notFound(w, r) // the mux would redirect, which no exporter follows
 		return
 	}
@@ -220,9 +235,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route route) {
 		return
 	}
 	w.Header().Set("Content-Type", res.contentType)
+	if res.attachment != "" {
+		w.Header().Set("Content-Disposition", `attachment; filename="`+res.attachment+`"`)
+	}
 	if res.stream != nil {
+		control := http.NewResponseController(w)
+		// It is for the request; net/http would take it for the client's going.
+		_ = control.SetReadDeadline(time.Time{}) // one that cannot be set is none
 		w.WriteHeader(res.status)
-		res.stream(&lineWriter{w, http.NewResponseController(w)})
+		res.stream(&lineWriter{w, control})
 		return
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(res.body)))
@@ -274,6 +295,9 @@ func asHTTPError(err error) *httpError {
 	}
 	if e, ok := errors.AsType[*otlp.Error](err); ok {
 		return errBadRequest("the body is malformed: " + e.Error())
+	}
+	if e, ok := errors.AsType[*view.ParamError](err); ok {
+		return errBadRequest("the parameter " + e.Error())
 	}
 	switch {
 	case errors.Is(err, writer.ErrRejected):

@@ -18,3 +18,16 @@ func (s *Server) IntakeFree() (small int64, large bool) {
 	defer s.intake.mu.Unlock()
 	return *s.intake.free, len(s.intake.large) == 0
 }
+
+// MaxStreams is how many clients may watch.
+const MaxStreams = maxStreams
+
+// QueryRoutes returns the paths of what is asked of the record.
+func (s *Server) QueryRoutes() (paths []string) {
+	for _, r := range s.routes() {
+		if r.method == "GET" && !r.open {
+			paths = append(paths, r.path)
+		}
+	}
+	return paths
+}

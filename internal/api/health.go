@@ -142,8 +142,10 @@ func (s *Server) fault() string {
 // no reason to send none here.
 func (s *Server) getReady(*http.Request) (response, error) {
 	fault := s.fault()
-	if s.stopping.Load() {
+	select {
+	case <-s.stopped:
 		fault = "stopping"
+	default:
 	}
 	if fault != "" {
 		return response{}, errUnavailable("not ready: "+fault, nil)

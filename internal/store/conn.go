@@ -26,6 +26,21 @@ func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	return stmt.ExecContext(ctx, args...)
 }
 
+// reader is a reading connection as generated code sees it. What runs on it ends with
+// ctx, whatever context it was given.
+type reader struct {
+	*sql.Conn
+	ctx context.Context
+}
+
+func (r *reader) QueryContext(_ context.Context, query string, args ...any) (*sql.Rows, error) {
+	return r.Conn.QueryContext(r.ctx, query, args...)
+}
+
+func (r *reader) QueryRowContext(_ context.Context, query string, args ...any) *sql.Row {
+	return r.Conn.QueryRowContext(r.ctx, query, args...)
+}
+
 func (c *conn) Close() error {
 	for _, stmt := range c.stmts {
 		_ = stmt.Close() // the connection's own error says more

@@ -18,6 +18,7 @@ var (
 	ErrNewer    = errors.New("the database was made by a newer version of openclaw-trace; it was left untouched")
 	ErrDamaged  = errors.New("the database is damaged")
 	ErrHeld     = errors.New("another program reads the database, and so keeps its log from being emptied")
+	ErrClosed   = errors.New("the database was closed")
 	ErrReplaced = errors.New("the database file was removed, replaced or truncated while it was open")
 )
 

@@ -27,6 +27,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -52,7 +54,10 @@ type Store struct {
 	conn     *conn   // that connection
 	queries  *db.Queries
 	readers  *sql.DB
-	copyAt   int // pages written that make the next checkpoint due
+	reading  sync.RWMutex // held by Read; Close waits for it
+	closing  context.Context
+	close    context.CancelFunc // ends closing
+	copyAt   int                // pages written that make the next checkpoint due
 	reserve  reserve
 	pragmas  map[string]string
 	tables   []string
@@ -88,6 +93,7 @@ func openLocked(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{path: opts.Path, opts: opts, lock: held, movedOff: opts.MovedAside, copyAt: CheckpointPages}
+	s.closing, s.close = context.WithCancel(context.Background())
 	err = s.open(ctx)
 	// Once only: a new file that is damaged at once must not take the old one's place.
 	if IsDamage(err) && opts.MovedAside == "" {
@@ -390,15 +396,30 @@ func ReadOnly(ctx context.Context, path string, f func(*db.Queries) error) (err 
 	return f(db.New(pool))
 }
 
-// Read runs f on a connection that cannot write. f must not keep results that are
-// still being read: they hold the log.
+// ReadTimeout is how long a reader may take. While it reads, the log cannot be emptied.
+const ReadTimeout = 5 * time.Second
+
+// Read runs f on a connection that cannot write. Its statements end with ctx, after
+// ReadTimeout, and when the store is closed, which waits for f to return; after that
+// Read returns ErrClosed.
 func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
-	c, err := s.readers.Conn(ctx)
-	if err != nil {
-		return err
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	if s.readers == nil {
+		return ErrClosed
 	}
-	defer c.Close() // gives it back
-	return f(db.New(c))
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
+	c, err := s.readers.Conn(ctx)
+	if err == nil {
+		defer c.Close() // gives it back
+		err = f(db.New(&reader{c, ctx}))
+	}
+	if err != nil && s.closing.Err() != nil {
+		return errors.Join(ErrClosed, err)
+	}
+	return err
 }
 
 // QuickCheck reads the whole file and returns ErrDamaged with what is wrong.
@@ -410,9 +431,12 @@ func (s *Store) QuickCheck(ctx context.Context) error {
 	return err
 }
 
-// Close copies the log into the database, removes it, and frees the lock. Readers
-// must have ended. After a Fatal error it may report one more.
+// Close ends the readers, copies the log into the database, removes it, and frees the
+// lock. QuickCheck must have ended. After a Fatal error it may report one more.
 func (s *Store) Close() error {
+	s.close()
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	var errs []error
 	if s.readers != nil {
 		// Before the writer: the last connection to close removes the log, and only

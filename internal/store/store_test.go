@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -685,5 +686,37 @@ func TestClassify(t *testing.T) {
 	f(errors.Join(store.ErrReplaced, fs.ErrNotExist), store.Fatal)
 	if store.Classify(nil) == store.Fatal || store.Classify(nil) == store.Rejected {
 		t.Error("no error is none of these")
+	}
+}
+
+// A reader neither outlives its store nor keeps it from being closed.
+func TestCloseEndsReaders(t *testing.T) {
+	t.Parallel()
+	st, err := store.Open(t.Context(), store.Options{
+		Path: filepath.Join(t.TempDir(), "trace.db"), Synchronous: "normal", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- st.Read(context.Background(), func(q *db.Queries) error {
+			close(reading)
+			for {
+				if _, err := q.ListLedger(context.Background()); err != nil {
+					return err
+				}
+			}
+		})
+	}()
+	<-reading
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, store.ErrClosed) {
+		t.Errorf("the reader was told %v", err)
+	}
+	if err := st.Read(context.Background(), func(*db.Queries) error { return nil }); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("the next one was told %v", err)
 	}
 }

@@ -32,8 +32,11 @@ func (tx *Tx) CopyBack() { tx.w.st.CopyBack() }
 // Waiting tells whether batches wait for the job to end.
 func (tx *Tx) Waiting() bool { return tx.w.Depth() > 0 }
 
-// summarize brings the tables usage and latency up to the last call stored.
+// summarize brings the tables usage, latency and sessions up to the last call stored.
 func (tx *Tx) summarize() error {
+	if tx.summarized {
+		return nil
+	}
 	tx.summarized = true
 	return tx.w.summary.write(context.Background(), tx.Queries, tx.w.last.LLMTrace)
 }
@@ -42,6 +45,7 @@ type job struct {
 	do      func(*Tx) error
 	secure  bool // overwrite on the disk what it replaces
 	rewrite bool // instead of do: make the file anew
+	then    func(error)
 
 	err  error
 	done chan struct{} // holds one token
@@ -132,6 +136,9 @@ func (j *job) run(w *Writer) error {
 			w.summary.reset()
 		}
 		w.publish()
+	}
+	if j.then != nil {
+		j.then(err)
 	}
 	j.err = err
 	j.done <- struct{}{}

@@ -37,7 +37,7 @@ type Repricing struct {
 const maxRepricings = 1000
 
 // Reprice takes table for the calls to come, and computes anew the costs of those that
-// are stored, unless they were reported. Sums of hours and days change with them. It
+// are stored, unless they were reported. Sums of hours, days and sessions change with them. It
 // may be ended by ctx and started again: it goes through all calls each time, and
 // changes those whose cost is another one.
 func (w *Writer) Reprice(ctx context.Context, table *pricing.Table, progress Progress) ([]*Repricing, error) {
@@ -142,6 +142,11 @@ func reprice(ctx context.Context, tx *Tx, c *db.ListCallsToPriceRow, p *prices, 
 		change.Unpriced = 1
 	case c.CostUSD == nil:
 		change.Unpriced = -1
+	}
+	if id := deref(c.SessionID); id != "" && !tx.w.summary.backlog.has(c.ID) {
+		if err := tx.AdjustSession(ctx, db.AdjustSessionParams{SessionID: id, NanoUSD: change.NanoUSD, Unpriced: change.Unpriced}); err != nil {
+			return err
+		}
 	}
 	name := usageName{c.Provider, c.Model, deref(c.Agent)}
 	for _, g := range [...]int64{hour, day} {
@@ -295,14 +300,33 @@ func (m masker) call(tx *Tx, id int64) (bytes int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	session := deref(r.SessionID)
 	bytes, found, err := m.texts(tx, KindCall, r.InputText, r.OutputText, r.ErrorType, r.ErrorMessage, r.SessionID, r.Operation, r.Metadata)
 	if err != nil || !found {
 		return bytes, err
+	}
+	if now := deref(r.SessionID); now != session {
+		if err := renameSession(ctx, tx, session, now); err != nil {
+			return bytes, err
+		}
 	}
 	return bytes, tx.SetCallTexts(ctx, db.SetCallTextsParams{
 		ID: r.ID, InputText: r.InputText, OutputText: r.OutputText, ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage,
 		SessionID: r.SessionID, Operation: r.Operation, Metadata: r.Metadata,
 	})
+}
+
+// renameSession moves a session's sums to another id, under which there may be some. All
+// its calls get the new id one by one, and the first of them finds the sums.
+func renameSession(ctx context.Context, tx *Tx, from, to string) error {
+	// What is not in the sums yet would come under the old id.
+	if err := tx.summarize(); err != nil {
+		return err
+	}
+	if _, err := tx.CopySession(ctx, db.CopySessionParams{SessionID: to, Old: from}); err != nil {
+		return err
+	}
+	return tx.DeleteSession(ctx, from)
 }
 
 func (m masker) errorEvent(tx *Tx, id int64) (bytes int, err error) {

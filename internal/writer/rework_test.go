@@ -383,7 +383,6 @@ func TestRepriceOther(t *testing.T) {
 // day that comes later.
 func TestRepriceOtherLate(t *testing.T) {
 	t.Parallel()
-	t.Skip("bug: of two calls of a name, one under it and one under other, both are adjusted under the name")
 	synctest.Test(t, func(t *testing.T) {
 		f := open(t, newPath(t), "normal")
 		f.submit(manyNames(0, 1))
@@ -480,7 +479,6 @@ func (f *fixture) sum() {
 // "other" is no name: all that were known stay so in the next life.
 func TestManyNamesRestart(t *testing.T) {
 	t.Parallel()
-	t.Skip("bug: with other there are 1001 names to be read back, of which 1000 are")
 	synctest.Test(t, func(t *testing.T) { // on the day of the calls
 		f := open(t, newPath(t), "normal")
 		f.submit(manyNames(0, writer.MaxNames+1))

@@ -18,13 +18,15 @@ const (
 	day  = 24 * hour
 )
 
-// summary gathers what new calls add to the tables usage and latency. It is written
-// once a second, not once a group, since a busy second has far fewer rows of theirs
-// than commits. The id of the last call it includes goes with it (metaSummarized), so
-// that a process that ends before that leaves nothing out: the next one catches up.
+// summary gathers what new calls add to the tables usage, latency and sessions. It is
+// written once a second, not once a group, since a busy second has far fewer rows of
+// theirs than commits. The id of the last call it includes goes with it (metaSummarized),
+// so that a process that ends before that leaves nothing out: the next one catches up.
 type summary struct {
-	usage   map[usageKey]*db.AddUsageParams
-	latency map[latencyKey]int64
+	usage    map[usageKey]*db.AddUsageParams
+	latency  map[latencyKey]int64
+	sessions map[string]*db.AddSessionParams
+	backlog  backlog
 
 	names map[usageName]usageName // of one day's calls, each to itself
 	today int64                   // when that day began, Unix ms
@@ -56,14 +58,23 @@ type latencyKey struct {
 func newSummary() summary {
 	return summary{
 		usage: make(map[usageKey]*db.AddUsageParams), latency: make(map[latencyKey]int64),
-		names: make(map[usageName]usageName),
+		sessions: make(map[string]*db.AddSessionParams),
+		names:    make(map[usageName]usageName),
 	}
 }
 
 func (s *summary) reset() {
 	clear(s.usage)
 	clear(s.latency)
+	clear(s.sessions)
 }
+
+// maxSessions is how many sessions a summary may have gathered before it has to be
+// written; emitters make them up without end too.
+const maxSessions = 2000
+
+// full tells whether s should be written without waiting for the second to end.
+func (s *summary) full() bool { return len(s.sessions) >= maxSessions }
 
 // name returns what c is counted under. Its strings do not alias a request body.
 func (s *summary) name(c *db.InsertLLMTraceParams, now int64) usageName {
@@ -84,6 +95,7 @@ func (s *summary) name(c *db.InsertLLMTraceParams, now int64) usageName {
 }
 
 func (s *summary) add(c *db.InsertLLMTraceParams, now int64) {
+	s.addSession(c)
 	name := s.name(c, now)
 	for _, g := range [...]int64{hour, day} {
 		start := c.CreatedAt - c.CreatedAt%g
@@ -103,7 +115,7 @@ func (s *summary) add(c *db.InsertLLMTraceParams, now int64) {
 		u.CacheReadTokens += deref(c.CacheReadTokens)
 		u.CacheWriteTokens += deref(c.CacheWriteTokens)
 		u.ReasoningTokens += deref(c.ReasoningTokens)
-		if c.PromptTokens == nil && c.CompletionTokens == nil && c.TotalTokens == nil {
+		if unmetered(c) {
 			u.Unmetered++
 		}
 		if c.CostUSD == nil {
@@ -114,6 +126,42 @@ func (s *summary) add(c *db.InsertLLMTraceParams, now int64) {
 		if c.LatencyMS != nil {
 			s.latency[latencyKey{g, start, u.Provider, u.Model, Bucket(*c.LatencyMS)}]++
 		}
+	}
+}
+
+func unmetered(c *db.InsertLLMTraceParams) bool {
+	return c.PromptTokens == nil && c.CompletionTokens == nil && c.TotalTokens == nil
+}
+
+// addSession adds c to its session, if the emitter named one.
+func (s *summary) addSession(c *db.InsertLLMTraceParams) {
+	id := deref(c.SessionID)
+	if id == "" {
+		return
+	}
+	n := s.sessions[id]
+	if n == nil {
+		id = strings.Clone(id) // of a request's body
+		n = &db.AddSessionParams{SessionID: id, FirstAt: c.CreatedAt, LastAt: c.CreatedAt}
+		s.sessions[id] = n
+	}
+	if c.Agent != nil && deref(n.Agent) != *c.Agent {
+		agent := strings.Clone(*c.Agent)
+		n.Agent = &agent
+	}
+	n.FirstAt, n.LastAt = min(n.FirstAt, c.CreatedAt), max(n.LastAt, c.CreatedAt)
+	n.Calls++
+	if c.Status != "ok" {
+		n.Failed++
+	}
+	n.PromptTokens += deref(c.PromptTokens)
+	n.CompletionTokens += deref(c.CompletionTokens)
+	n.CostNanoUSD += nano(c.CostUSD)
+	if unmetered(c) {
+		n.Unmetered++
+	}
+	if c.CostUSD == nil {
+		n.Unpriced++
 	}
 }
 
@@ -136,7 +184,19 @@ func (s *summary) write(ctx context.Context, q *db.Queries, last int64) error {
 			return err
 		}
 	}
+	if err := s.writeSessions(ctx, q); err != nil {
+		return err
+	}
 	return q.SetMeta(ctx, db.SetMetaParams{Key: metaSummarized, Value: strconv.FormatInt(last, 10)})
+}
+
+func (s *summary) writeSessions(ctx context.Context, q *db.Queries) error {
+	for _, n := range s.sessions {
+		if err := q.AddSession(ctx, *n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // catchUp writes what calls stored after the last write add.
@@ -152,13 +212,18 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 	}
 	now := time.Now().UnixMilli()
 	s.today = now - now%day
-	names, err := q.ListUsageNames(ctx, db.ListUsageNamesParams{Since: s.today, Lim: maxNames})
+	// One more, for otherName is among them and is none.
+	names, err := q.ListUsageNames(ctx, db.ListUsageNamesParams{Since: s.today, Lim: maxNames + 1})
 	if err != nil {
 		return err
 	}
 	for _, n := range names {
-		name := usageName{n.Provider, n.Model, n.Agent}
-		s.names[name] = name
+		if name := (usageName{n.Provider, n.Model, n.Agent}); name != otherName {
+			s.names[name] = name
+		}
+	}
+	if err := s.backlog.read(ctx, q, last); err != nil {
+		return err
 	}
 	defer s.reset()
 	for after < last {
@@ -171,12 +236,10 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 		}
 		for _, c := range calls {
 			after = c.ID
-			s.add(&db.InsertLLMTraceParams{
-				CreatedAt: c.CreatedAt, Provider: c.Provider, Model: c.Model, Agent: c.Agent, Status: c.Status,
-				LatencyMS: c.LatencyMS, CostUSD: c.CostUSD,
-				PromptTokens: c.PromptTokens, CompletionTokens: c.CompletionTokens, TotalTokens: c.TotalTokens,
-				CacheReadTokens: c.CacheReadTokens, CacheWriteTokens: c.CacheWriteTokens, ReasoningTokens: c.ReasoningTokens,
-			}, now)
+			if c.ID <= s.backlog.upto {
+				c.SessionID = nil // which the backlog adds
+			}
+			s.add(params(&c), now)
 		}
 		if err := s.write(ctx, q, after); err != nil {
 			return err
@@ -184,6 +247,16 @@ func (s *summary) catchUp(ctx context.Context, q *db.Queries, last int64) error 
 		s.reset()
 	}
 	return nil
+}
+
+// params returns what a call that is stored adds to the sums.
+func params(c *db.ListCallsAfterRow) *db.InsertLLMTraceParams {
+	return &db.InsertLLMTraceParams{
+		CreatedAt: c.CreatedAt, Provider: c.Provider, Model: c.Model, Agent: c.Agent, SessionID: c.SessionID, Status: c.Status,
+		LatencyMS: c.LatencyMS, CostUSD: c.CostUSD,
+		PromptTokens: c.PromptTokens, CompletionTokens: c.CompletionTokens, TotalTokens: c.TotalTokens,
+		CacheReadTokens: c.CacheReadTokens, CacheWriteTokens: c.CacheWriteTokens, ReasoningTokens: c.ReasoningTokens,
+	}
 }
 
 func granularity(ms int64) string {

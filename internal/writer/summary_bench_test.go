@@ -17,7 +17,7 @@ func BenchmarkSummary(b *testing.B) {
 		n := int64(100 + i)
 		calls = append(calls, db.InsertLLMTraceParams{
 			CreatedAt: 1_795_420_746_812 + int64(i), Provider: "anthropic", Model: fmt.Sprintf("claude-%d", i%4), Status: "ok",
-			PromptTokens: &n, CompletionTokens: &n, LatencyMS: &n, CostUSD: new(0.001),
+			SessionID: new(fmt.Sprintf("session-%d", i%16)), PromptTokens: &n, CompletionTokens: &n, LatencyMS: &n, CostUSD: new(0.001),
 		})
 	}
 	i := 0

@@ -401,7 +401,9 @@ func (w *Writer) run() {
 		}
 		var j *job
 		if err == nil {
-			j = w.nextJob()
+			if j = w.nextJob(); j == nil && len(w.group) == 0 && !closed && !w.summary.backlog.idle() {
+				j = w.sumBacklog()
+			}
 		}
 		if j != nil {
 			err = j.run(w)
@@ -599,6 +601,9 @@ func (w *Writer) syncDue() time.Time {
 	}
 	if w.unsynced.IsZero() {
 		return time.Time{}
+	}
+	if w.summary.full() {
+		return w.unsynced
 	}
 	return w.unsynced.Add(syncEvery)
 }
