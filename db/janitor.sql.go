@@ -350,15 +350,6 @@ func (q *Queries) DeleteReadings(ctx context.Context, arg DeleteReadingsParams) 
 	return result.RowsAffected()
 }
 
-const deleteSession = `-- name: DeleteSession :exec
-DELETE FROM sessions WHERE session_id = ?1
-`
-
-func (q *Queries) DeleteSession(ctx context.Context, sessionID string) error {
-	_, err := q.db.ExecContext(ctx, deleteSession, sessionID)
-	return err
-}
-
 const deleteSpan = `-- name: DeleteSpan :many
 DELETE FROM spans WHERE id = ?1 RETURNING trace_id, synced
 `
@@ -455,6 +446,15 @@ func (q *Queries) DropTexts(ctx context.Context, arg DropTextsParams) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const eraseSession = `-- name: EraseSession :exec
+DELETE FROM sessions WHERE session_id = ?1
+`
+
+func (q *Queries) EraseSession(ctx context.Context, sessionID string) error {
+	_, err := q.db.ExecContext(ctx, eraseSession, sessionID)
+	return err
 }
 
 const findCall = `-- name: FindCall :one

@@ -183,5 +183,5 @@ DELETE FROM quarantine WHERE kind = @kind AND event_id = @event_id;
 -- name: AnySession :one
 SELECT EXISTS (SELECT 1 FROM sessions WHERE session_id = @session_id);
 
--- name: DeleteSession :exec
+-- name: EraseSession :exec
 DELETE FROM sessions WHERE session_id = @session_id;

@@ -59,7 +59,7 @@ var plans = map[string][]string{
 	},
 	"AdjustSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
 	"CopySession":   {"SEARCH s USING PRIMARY KEY (session_id=?)"},
-	"DeleteSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
+	"EraseSession":  {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
 	"GetCallTexts":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
 	"SetCallTexts":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
 	"GetErrorTexts": {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid=?)"},

@@ -192,7 +192,7 @@ func (p *pass) pruneSession(session string, dry bool) error {
 		return err
 	})
 	if err == nil && summed && !dry {
-		err = p.w.Erase(p.ctx, func(tx *writer.Tx) error { return tx.DeleteSession(context.Background(), session) })
+		err = p.w.Erase(p.ctx, func(tx *writer.Tx) error { return tx.EraseSession(context.Background(), session) })
 	}
 	if err == nil {
 		err = p.scrub(dry)
