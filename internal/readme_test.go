@@ -25,6 +25,8 @@ var (
 	// A curl command, and after it the answer that it promises.
 	example = regexp.MustCompile("(?s)```sh\ncurl (\\S+) -H '([\\w-]+): ([^']+)' -d '([^']+)'\n```\n\n(?:[^`\n]*\n)*```json\n(.*?)```")
 	curl    = regexp.MustCompile(`(?m)^curl `)
+	// A question, which the database of the examples answers.
+	question = regexp.MustCompile(`(?m)^curl '(http[^']+)'$`)
 	// A query on the database of make run.
 	query  = regexp.MustCompile(`(?s)sqlite3 [^"\n]*'file:(\S+)\?mode=ro' "([^"]+)"`)
 	sqlite = regexp.MustCompile(`sqlite3 [^\n]*'file:`)
@@ -37,8 +39,9 @@ func TestREADME(t *testing.T) {
 	srv := serve(t, path)
 
 	examples := example.FindAllStringSubmatch(text, -1)
-	if n := len(curl.FindAllString(text, -1)); len(examples) != n || n == 0 {
-		t.Errorf("%d of %d curl commands are understood", len(examples), n)
+	questions := question.FindAllStringSubmatch(text, -1)
+	if n := len(curl.FindAllString(text, -1)); len(examples)+len(questions) != n || len(examples) == 0 {
+		t.Errorf("%d of %d curl commands are understood", len(examples)+len(questions), n)
 	}
 	for _, m := range examples {
 		u, err := url.Parse(m[1])
@@ -63,6 +66,16 @@ func TestREADME(t *testing.T) {
 		}
 		if diff := cmp.Diff(wantJSON, gotJSON); diff != "" {
 			t.Errorf("%s %s (-README +answer):\n%s", m[1], m[4], diff)
+		}
+	}
+
+	for _, m := range questions {
+		u, err := url.Parse(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, got := send(t, srv, "GET", u.RequestURI(), "", ""); status != 200 {
+			t.Errorf("%s: status %d: %s", m[1], status, got)
 		}
 	}
 
