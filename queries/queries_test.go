@@ -59,7 +59,7 @@ var plans = map[string][]string{
 	},
 	"AdjustSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
 	"CopySession":   {"SEARCH s USING PRIMARY KEY (session_id=?)"},
-	"EraseSession":  {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
+	"DeleteSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
 	"GetCallTexts":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
 	"SetCallTexts":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
 	"GetErrorTexts": {"SEARCH error_events USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -254,8 +254,9 @@ var plans = map[string][]string{
 		"SCALAR SUBQUERY 1",
 		"SEARCH sessions USING PRIMARY KEY (session_id=?)",
 	},
-	"DeleteSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
-	"CallWindow":    {"SEARCH llm_traces USING COVERING INDEX idx_llm_created (created_at>? AND created_at<?)"},
+	"EraseSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
+
+	"CallWindow": {"SEARCH llm_traces USING COVERING INDEX idx_llm_created (created_at>? AND created_at<?)"},
 	"CountCallsUpTo": {
 		"CO-ROUTINE some",
 		"SEARCH c USING COVERING INDEX idx_llm_created (created_at>? AND created_at<?)",
@@ -378,9 +379,10 @@ var plans = map[string][]string{
 	"ListLedger": {"SCAN ledger"},
 }
 
-// small tables do not grow with the events, so that they may be read whole.
+// small tables do not grow with the events, so that they may be read whole. Of those
+// that another step of the plan makes, that step says what is read.
 var small = []string{
-	"CONSTANT", "ledger", "meta", "push_log", "log_positions",
+	"CONSTANT", "ledger", "meta", "push_log", "log_positions", "u", "l", "some",
 	"q",      // quarantine
 	"newest", // of a table, from its end; LIMIT and OFFSET end it
 }
