@@ -176,6 +176,7 @@ func (j *Janitor) Close() {
 // run is the goroutine.
 func (j *Janitor) run() {
 	defer close(j.done)
+	defer j.w.Unwatched()
 	timer := time.NewTimer(min(firstAfter, j.opts.Interval))
 	defer timer.Stop()
 	due := time.Now() // of the next whole pass

@@ -182,12 +182,19 @@ func (w *Writer) Books() Books {
 
 // Growth returns a channel that holds a token once about so many bytes were stored since
 // the last one, so that who keeps the database small need not ask all the time. There is
-// one such channel: the last call's.
+// one such channel: the last call's, until Unwatched.
 func (w *Writer) Growth(every int64) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.growth = growth{told: make(chan struct{}, 1), every: every}
 	return w.growth.told
+}
+
+// Unwatched says that nobody wants to know any more, so that groups wait for nobody.
+func (w *Writer) Unwatched() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.growth = growth{}
 }
 
 // grow adds what a group has stored.
