@@ -34,38 +34,6 @@ func (q *Queries) AnySession(ctx context.Context, sessionID string) (bool, error
 	return exists, err
 }
 
-const arrivedIDs = `-- name: ArrivedIDs :one
-
-SELECT
-    CAST((SELECT COALESCE(MAX(x0.id), 0) FROM error_events AS x0) AS INTEGER) AS error_event,
-    CAST((SELECT COALESCE(MAX(x1.id), 0) FROM llm_traces AS x1) AS INTEGER) AS llm_trace,
-    CAST((SELECT COALESCE(MAX(x2.id), 0) FROM spans AS x2) AS INTEGER) AS span,
-    CAST((SELECT COALESCE(MAX(x3.id), 0) FROM custom_events AS x3) AS INTEGER) AS custom_event,
-    CAST((SELECT COALESCE(MAX(x4.id), 0) FROM system_metrics AS x4) AS INTEGER) AS system_metric
-`
-
-type ArrivedIDsRow struct {
-	ErrorEvent   int64
-	LLMTrace     int64
-	Span         int64
-	CustomEvent  int64
-	SystemMetric int64
-}
-
-// The last id of each table: what has arrived so far.
-func (q *Queries) ArrivedIDs(ctx context.Context) (ArrivedIDsRow, error) {
-	row := q.db.QueryRowContext(ctx, arrivedIDs)
-	var i ArrivedIDsRow
-	err := row.Scan(
-		&i.ErrorEvent,
-		&i.LLMTrace,
-		&i.Span,
-		&i.CustomEvent,
-		&i.SystemMetric,
-	)
-	return i, err
-}
-
 const callFromEnd = `-- name: CallFromEnd :one
 
 SELECT newest.id FROM llm_traces AS newest ORDER BY newest.id DESC LIMIT 1 OFFSET ?1
@@ -165,8 +133,8 @@ type DeleteCallsParams struct {
 
 // Called by internal/janitor: deleting in jobs of the writer, looking on connections
 // that cannot write.
-// The oldest rows of a table that are delivered (synced = 1) or not, and that had
-// arrived by the time of the id upto.
+// The oldest rows of a table that are delivered (synced = 1) or not; of the calls, those
+// up to an id, so that the newest can be spared.
 func (q *Queries) DeleteCalls(ctx context.Context, arg DeleteCallsParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, deleteCalls,
 		arg.Synced,
@@ -183,23 +151,17 @@ func (q *Queries) DeleteCalls(ctx context.Context, arg DeleteCallsParams) (int64
 const deleteErrors = `-- name: DeleteErrors :execrows
 DELETE FROM error_events WHERE id IN (
     SELECT x.id FROM error_events AS x
-    WHERE x.synced = ?1 AND x.created_at < ?2 AND x.id <= ?3 ORDER BY x.created_at LIMIT ?4)
+    WHERE x.synced = ?1 AND x.created_at < ?2 ORDER BY x.created_at LIMIT ?3)
 `
 
 type DeleteErrorsParams struct {
 	Synced int64
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) DeleteErrors(ctx context.Context, arg DeleteErrorsParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteErrors,
-		arg.Synced,
-		arg.Before,
-		arg.Upto,
-		arg.Lim,
-	)
+	result, err := q.db.ExecContext(ctx, deleteErrors, arg.Synced, arg.Before, arg.Lim)
 	if err != nil {
 		return 0, err
 	}
@@ -241,23 +203,17 @@ func (q *Queries) DeleteEvent(ctx context.Context, id int64) ([]DeleteEventRow, 
 const deleteEvents = `-- name: DeleteEvents :execrows
 DELETE FROM custom_events WHERE id IN (
     SELECT x.id FROM custom_events AS x
-    WHERE x.synced = ?1 AND x.created_at < ?2 AND x.id <= ?3 ORDER BY x.created_at LIMIT ?4)
+    WHERE x.synced = ?1 AND x.created_at < ?2 ORDER BY x.created_at LIMIT ?3)
 `
 
 type DeleteEventsParams struct {
 	Synced int64
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) DeleteEvents(ctx context.Context, arg DeleteEventsParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteEvents,
-		arg.Synced,
-		arg.Before,
-		arg.Upto,
-		arg.Lim,
-	)
+	result, err := q.db.ExecContext(ctx, deleteEvents, arg.Synced, arg.Before, arg.Lim)
 	if err != nil {
 		return 0, err
 	}
@@ -327,23 +283,17 @@ func (q *Queries) DeleteOldSessions(ctx context.Context, arg DeleteOldSessionsPa
 const deleteReadings = `-- name: DeleteReadings :execrows
 DELETE FROM system_metrics WHERE id IN (
     SELECT x.id FROM system_metrics AS x
-    WHERE x.synced = ?1 AND x.created_at < ?2 AND x.id <= ?3 ORDER BY x.created_at LIMIT ?4)
+    WHERE x.synced = ?1 AND x.created_at < ?2 ORDER BY x.created_at LIMIT ?3)
 `
 
 type DeleteReadingsParams struct {
 	Synced int64
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) DeleteReadings(ctx context.Context, arg DeleteReadingsParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteReadings,
-		arg.Synced,
-		arg.Before,
-		arg.Upto,
-		arg.Lim,
-	)
+	result, err := q.db.ExecContext(ctx, deleteReadings, arg.Synced, arg.Before, arg.Lim)
 	if err != nil {
 		return 0, err
 	}
@@ -385,23 +335,17 @@ func (q *Queries) DeleteSpan(ctx context.Context, id int64) ([]DeleteSpanRow, er
 const deleteSpans = `-- name: DeleteSpans :execrows
 DELETE FROM spans WHERE id IN (
     SELECT x.id FROM spans AS x
-    WHERE x.synced = ?1 AND x.created_at < ?2 AND x.id <= ?3 ORDER BY x.created_at LIMIT ?4)
+    WHERE x.synced = ?1 AND x.created_at < ?2 ORDER BY x.created_at LIMIT ?3)
 `
 
 type DeleteSpansParams struct {
 	Synced int64
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) DeleteSpans(ctx context.Context, arg DeleteSpansParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteSpans,
-		arg.Synced,
-		arg.Before,
-		arg.Upto,
-		arg.Lim,
-	)
+	result, err := q.db.ExecContext(ctx, deleteSpans, arg.Synced, arg.Before, arg.Lim)
 	if err != nil {
 		return 0, err
 	}
@@ -491,34 +435,32 @@ func (q *Queries) ForgetCalls(ctx context.Context, arg ForgetCallsParams) error 
 const forgetErrors = `-- name: ForgetErrors :exec
 DELETE FROM quarantine WHERE kind = 'error_event' AND event_id IN (
     SELECT x.trace_id FROM error_events AS x
-    WHERE x.synced = 1 AND x.created_at < ?1 AND x.id <= ?2 ORDER BY x.created_at LIMIT ?3)
+    WHERE x.synced = 1 AND x.created_at < ?1 ORDER BY x.created_at LIMIT ?2)
 `
 
 type ForgetErrorsParams struct {
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) ForgetErrors(ctx context.Context, arg ForgetErrorsParams) error {
-	_, err := q.db.ExecContext(ctx, forgetErrors, arg.Before, arg.Upto, arg.Lim)
+	_, err := q.db.ExecContext(ctx, forgetErrors, arg.Before, arg.Lim)
 	return err
 }
 
 const forgetEvents = `-- name: ForgetEvents :exec
 DELETE FROM quarantine WHERE kind = 'custom_event' AND event_id IN (
     SELECT x.trace_id FROM custom_events AS x
-    WHERE x.synced = 1 AND x.created_at < ?1 AND x.id <= ?2 ORDER BY x.created_at LIMIT ?3)
+    WHERE x.synced = 1 AND x.created_at < ?1 ORDER BY x.created_at LIMIT ?2)
 `
 
 type ForgetEventsParams struct {
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) ForgetEvents(ctx context.Context, arg ForgetEventsParams) error {
-	_, err := q.db.ExecContext(ctx, forgetEvents, arg.Before, arg.Upto, arg.Lim)
+	_, err := q.db.ExecContext(ctx, forgetEvents, arg.Before, arg.Lim)
 	return err
 }
 
@@ -539,34 +481,32 @@ func (q *Queries) ForgetQuarantined(ctx context.Context, arg ForgetQuarantinedPa
 const forgetReadings = `-- name: ForgetReadings :exec
 DELETE FROM quarantine WHERE kind = 'system_metric' AND event_id IN (
     SELECT x.trace_id FROM system_metrics AS x
-    WHERE x.synced = 1 AND x.created_at < ?1 AND x.id <= ?2 ORDER BY x.created_at LIMIT ?3)
+    WHERE x.synced = 1 AND x.created_at < ?1 ORDER BY x.created_at LIMIT ?2)
 `
 
 type ForgetReadingsParams struct {
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) ForgetReadings(ctx context.Context, arg ForgetReadingsParams) error {
-	_, err := q.db.ExecContext(ctx, forgetReadings, arg.Before, arg.Upto, arg.Lim)
+	_, err := q.db.ExecContext(ctx, forgetReadings, arg.Before, arg.Lim)
 	return err
 }
 
 const forgetSpans = `-- name: ForgetSpans :exec
 DELETE FROM quarantine WHERE kind = 'span' AND event_id IN (
     SELECT x.trace_id FROM spans AS x
-    WHERE x.synced = 1 AND x.created_at < ?1 AND x.id <= ?2 ORDER BY x.created_at LIMIT ?3)
+    WHERE x.synced = 1 AND x.created_at < ?1 ORDER BY x.created_at LIMIT ?2)
 `
 
 type ForgetSpansParams struct {
 	Before int64
-	Upto   int64
 	Lim    int64
 }
 
 func (q *Queries) ForgetSpans(ctx context.Context, arg ForgetSpansParams) error {
-	_, err := q.db.ExecContext(ctx, forgetSpans, arg.Before, arg.Upto, arg.Lim)
+	_, err := q.db.ExecContext(ctx, forgetSpans, arg.Before, arg.Lim)
 	return err
 }
 
@@ -581,6 +521,36 @@ func (q *Queries) GetJanitor(ctx context.Context) (string, error) {
 	var value string
 	err := row.Scan(&value)
 	return value, err
+}
+
+const lastRowIDs = `-- name: LastRowIDs :one
+SELECT
+    CAST((SELECT COALESCE(MAX(x0.id), 0) FROM error_events AS x0) AS INTEGER) AS error_event,
+    CAST((SELECT COALESCE(MAX(x1.id), 0) FROM llm_traces AS x1) AS INTEGER) AS llm_trace,
+    CAST((SELECT COALESCE(MAX(x2.id), 0) FROM spans AS x2) AS INTEGER) AS span,
+    CAST((SELECT COALESCE(MAX(x3.id), 0) FROM custom_events AS x3) AS INTEGER) AS custom_event,
+    CAST((SELECT COALESCE(MAX(x4.id), 0) FROM system_metrics AS x4) AS INTEGER) AS system_metric
+`
+
+type LastRowIDsRow struct {
+	ErrorEvent   int64
+	LLMTrace     int64
+	Span         int64
+	CustomEvent  int64
+	SystemMetric int64
+}
+
+func (q *Queries) LastRowIDs(ctx context.Context) (LastRowIDsRow, error) {
+	row := q.db.QueryRowContext(ctx, lastRowIDs)
+	var i LastRowIDsRow
+	err := row.Scan(
+		&i.ErrorEvent,
+		&i.LLMTrace,
+		&i.Span,
+		&i.CustomEvent,
+		&i.SystemMetric,
+	)
+	return i, err
 }
 
 const listSessionCalls = `-- name: ListSessionCalls :many

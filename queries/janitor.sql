@@ -1,8 +1,8 @@
 -- Called by internal/janitor: deleting in jobs of the writer, looking on connections
 -- that cannot write.
 
--- The oldest rows of a table that are delivered (synced = 1) or not, and that had
--- arrived by the time of the id upto.
+-- The oldest rows of a table that are delivered (synced = 1) or not; of the calls, those
+-- up to an id, so that the newest can be spared.
 
 -- name: DeleteCalls :execrows
 DELETE FROM llm_traces WHERE id IN (
@@ -12,22 +12,22 @@ DELETE FROM llm_traces WHERE id IN (
 -- name: DeleteErrors :execrows
 DELETE FROM error_events WHERE id IN (
     SELECT x.id FROM error_events AS x
-    WHERE x.synced = @synced AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = @synced AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- name: DeleteSpans :execrows
 DELETE FROM spans WHERE id IN (
     SELECT x.id FROM spans AS x
-    WHERE x.synced = @synced AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = @synced AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- name: DeleteEvents :execrows
 DELETE FROM custom_events WHERE id IN (
     SELECT x.id FROM custom_events AS x
-    WHERE x.synced = @synced AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = @synced AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- name: DeleteReadings :execrows
 DELETE FROM system_metrics WHERE id IN (
     SELECT x.id FROM system_metrics AS x
-    WHERE x.synced = @synced AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = @synced AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- A row that was given up takes its line in the quarantine with it: these are the rows
 -- that the statements above delete with synced = 1.
@@ -43,22 +43,22 @@ DELETE FROM quarantine WHERE kind = 'llm_trace' AND event_id IN (
 -- name: ForgetErrors :exec
 DELETE FROM quarantine WHERE kind = 'error_event' AND event_id IN (
     SELECT x.trace_id FROM error_events AS x
-    WHERE x.synced = 1 AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = 1 AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- name: ForgetSpans :exec
 DELETE FROM quarantine WHERE kind = 'span' AND event_id IN (
     SELECT x.trace_id FROM spans AS x
-    WHERE x.synced = 1 AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = 1 AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- name: ForgetEvents :exec
 DELETE FROM quarantine WHERE kind = 'custom_event' AND event_id IN (
     SELECT x.trace_id FROM custom_events AS x
-    WHERE x.synced = 1 AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = 1 AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- name: ForgetReadings :exec
 DELETE FROM quarantine WHERE kind = 'system_metric' AND event_id IN (
     SELECT x.trace_id FROM system_metrics AS x
-    WHERE x.synced = 1 AND x.created_at < @before AND x.id <= @upto ORDER BY x.created_at LIMIT @lim);
+    WHERE x.synced = 1 AND x.created_at < @before ORDER BY x.created_at LIMIT @lim);
 
 -- When the oldest row of each table happened that is delivered, or that is not; the
 -- largest integer if there is none.
@@ -80,16 +80,6 @@ SELECT CAST(MAX(
     COALESCE((SELECT MAX(x2.created_at) FROM spans AS x2), 0),
     COALESCE((SELECT MAX(x3.created_at) FROM custom_events AS x3), 0),
     COALESCE((SELECT MAX(x4.created_at) FROM system_metrics AS x4), 0)) AS INTEGER);
-
--- The last id of each table: what has arrived so far.
-
--- name: ArrivedIDs :one
-SELECT
-    CAST((SELECT COALESCE(MAX(x0.id), 0) FROM error_events AS x0) AS INTEGER) AS error_event,
-    CAST((SELECT COALESCE(MAX(x1.id), 0) FROM llm_traces AS x1) AS INTEGER) AS llm_trace,
-    CAST((SELECT COALESCE(MAX(x2.id), 0) FROM spans AS x2) AS INTEGER) AS span,
-    CAST((SELECT COALESCE(MAX(x3.id), 0) FROM custom_events AS x3) AS INTEGER) AS custom_event,
-    CAST((SELECT COALESCE(MAX(x4.id), 0) FROM system_metrics AS x4) AS INTEGER) AS system_metric;
 
 -- What the janitor remembers from one process to the next.
 
@@ -158,6 +148,14 @@ SELECT
 
 -- name: FindCall :one
 SELECT id FROM llm_traces WHERE trace_id = @trace_id;
+
+-- name: LastRowIDs :one
+SELECT
+    CAST((SELECT COALESCE(MAX(x0.id), 0) FROM error_events AS x0) AS INTEGER) AS error_event,
+    CAST((SELECT COALESCE(MAX(x1.id), 0) FROM llm_traces AS x1) AS INTEGER) AS llm_trace,
+    CAST((SELECT COALESCE(MAX(x2.id), 0) FROM spans AS x2) AS INTEGER) AS span,
+    CAST((SELECT COALESCE(MAX(x3.id), 0) FROM custom_events AS x3) AS INTEGER) AS custom_event,
+    CAST((SELECT COALESCE(MAX(x4.id), 0) FROM system_metrics AS x4) AS INTEGER) AS system_metric;
 
 -- name: ListSessionCalls :many
 SELECT id FROM llm_traces WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;

@@ -193,7 +193,7 @@ var plans = map[string][]string{
 		"SCALAR SUBQUERY 5",
 		"SEARCH x4 USING COVERING INDEX idx_metrics_created",
 	},
-	"ArrivedIDs": {
+	"LastRowIDs": {
 		"SCAN CONSTANT ROW",
 		"SCALAR SUBQUERY 1",
 		"SEARCH x0",

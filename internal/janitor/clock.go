@@ -36,67 +36,42 @@ type clock struct {
 
 // state is what is remembered from one process to the next, in meta. Times are Unix ms.
 type state struct {
-	Believed int64      `json:"believed"`          // the last time that was beyond doubt
-	Doubted  int64      `json:"doubted,omitempty"` // since when, by the new time, or 0
-	Arrived  [2]arrived `json:"arrived"`           // the older one first
+	Believed int64 `json:"believed"`          // the last time that was beyond doubt
+	Doubted  int64 `json:"doubted,omitempty"` // since when, by the new time, or 0
 }
 
-// arrived says which rows had arrived by a time.
-type arrived struct {
-	At  int64   `json:"at"`
-	IDs perKind `json:"ids"`
-}
-
-// lookAtClock decides whether the clock is to be believed, and what has been here for long
-// enough to be judged by its age.
+// lookAtClock decides whether the clock is to be believed.
 func (p *pass) lookAtClock(now time.Time) error {
 	c := &p.clock
-	var ids db.ArrivedIDsRow
-	err := p.st.Read(p.ctx, func(q *db.Queries) (err error) {
-		if ids, err = q.ArrivedIDs(p.ctx); err != nil || c.loaded {
-			return err
+	if !c.loaded {
+		if err := p.st.Read(p.ctx, func(q *db.Queries) error { return c.load(p.ctx, q, now) }); err != nil {
+			return fmt.Errorf("look at the clock: %w", err)
 		}
-		return p.load(q, now, ids)
-	})
-	if err != nil {
-		return fmt.Errorf("look at what has arrived: %w", err)
 	}
 	c.look(now.Round(0), time.Now())
-	if c.doubt == "" {
-		// Half the retention, so that what is new when it arrives is never kept longer.
-		grace := min(p.opts.Retention/2, 24*time.Hour)
-		newer := &c.state.Arrived[1]
-		newer.At = min(newer.At, now.UnixMilli()) // the clock was set back
-		if now.UnixMilli()-newer.At >= grace.Milliseconds() {
-			c.state.Arrived = [2]arrived{*newer, {now.UnixMilli(), perKind(ids)}}
-		}
-	}
 	return p.save()
 }
 
 // load reads what the last process knew. A database that never had a janitor takes its
-// newest row for the time, and all that is there for arrived long ago.
-func (p *pass) load(q *db.Queries, now time.Time, ids db.ArrivedIDsRow) error {
-	c := &p.clock
-	text, err := none(q.GetJanitor(p.ctx))
+// newest row for the time.
+func (c *clock) load(ctx context.Context, q *db.Queries, now time.Time) error {
+	text, err := none(q.GetJanitor(ctx))
 	if err != nil {
 		return err
 	}
 	var s state
-	if json.Unmarshal([]byte(text), &s) != nil || s.Believed == 0 {
-		newest, err := q.NewestRow(p.ctx)
-		if err != nil {
-			return err
-		}
-		s = state{Believed: newest}
-		if newest == 0 {
-			s.Believed = now.UnixMilli()
-		}
-		s.Arrived = [2]arrived{{0, perKind(ids)}, {now.UnixMilli(), perKind(ids)}}
-	} else {
-		c.saved = s
+	if json.Unmarshal([]byte(text), &s) == nil && s.Believed != 0 {
+		c.state, c.saved, c.loaded = s, s, true
+		return nil
 	}
-	c.state, c.loaded = s, true
+	newest, err := q.NewestRow(ctx)
+	if err != nil {
+		return err
+	}
+	if newest == 0 {
+		newest = now.UnixMilli()
+	}
+	c.state, c.loaded = state{Believed: newest}, true
 	return nil
 }
 

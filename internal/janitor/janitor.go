@@ -6,11 +6,10 @@
 // row that no remote had is counted in the transaction that deletes it, by kind and
 // reason, so that the ledger balances whenever we die.
 //
-// Age is when something happened (created_at). Without a remote everything older than
-// the retention goes (outcome expired); with one, what is delivered or in quarantine
-// goes, and the rest waits. A row that was old when it arrived, as with an import, is
-// left alone for half the retention, at most a day, and up to twice that. Nothing goes
-// by age while the clock is in doubt (see clock.go).
+// Age is when something happened (created_at), whenever it arrived. Without a remote
+// everything older than the retention goes (outcome expired); with one, what is delivered
+// or in quarantine goes, and the rest waits. Nothing goes by age while the clock is in
+// doubt (see clock.go).
 //
 // Size is that of the database and of a whole log (store.CheckpointPages) together. A
 // database that gets too large loses, until it fits again:

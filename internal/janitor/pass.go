@@ -36,19 +36,11 @@ type kind struct {
 }
 
 // perKind is a number for each kind.
-type perKind struct {
-	ErrorEvent   int64 `json:"error_event"`
-	LLMTrace     int64 `json:"llm_trace"`
-	Span         int64 `json:"span"`
-	CustomEvent  int64 `json:"custom_event"`
-	SystemMetric int64 `json:"system_metric"`
-}
+type perKind struct{ ErrorEvent, LLMTrace, Span, CustomEvent, SystemMetric int64 }
 
-// rows are the oldest rows of a table that are delivered or not, happened before a time,
-// and have no higher id.
-type rows struct {
-	synced, before, upto, lim int64
-}
+// rows are the oldest rows of a table that are delivered or not, and happened before a
+// time; calls have ids up to upto.
+type rows struct{ synced, before, upto, lim int64 }
 
 const all = math.MaxInt64 // times and ids
 
@@ -65,37 +57,37 @@ var (
 	failures = &kind{
 		writer.KindError, func(n *perKind) *int64 { return &n.ErrorEvent },
 		func(ctx context.Context, tx *writer.Tx, r rows) (int64, error) {
-			return tx.DeleteErrors(ctx, db.DeleteErrorsParams{Synced: r.synced, Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.DeleteErrors(ctx, db.DeleteErrorsParams{Synced: r.synced, Before: r.before, Lim: r.lim})
 		},
 		func(ctx context.Context, tx *writer.Tx, r rows) error {
-			return tx.ForgetErrors(ctx, db.ForgetErrorsParams{Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.ForgetErrors(ctx, db.ForgetErrorsParams{Before: r.before, Lim: r.lim})
 		},
 	}
 	spans = &kind{
 		writer.KindSpan, func(n *perKind) *int64 { return &n.Span },
 		func(ctx context.Context, tx *writer.Tx, r rows) (int64, error) {
-			return tx.DeleteSpans(ctx, db.DeleteSpansParams{Synced: r.synced, Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.DeleteSpans(ctx, db.DeleteSpansParams{Synced: r.synced, Before: r.before, Lim: r.lim})
 		},
 		func(ctx context.Context, tx *writer.Tx, r rows) error {
-			return tx.ForgetSpans(ctx, db.ForgetSpansParams{Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.ForgetSpans(ctx, db.ForgetSpansParams{Before: r.before, Lim: r.lim})
 		},
 	}
 	events = &kind{
 		writer.KindEvent, func(n *perKind) *int64 { return &n.CustomEvent },
 		func(ctx context.Context, tx *writer.Tx, r rows) (int64, error) {
-			return tx.DeleteEvents(ctx, db.DeleteEventsParams{Synced: r.synced, Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.DeleteEvents(ctx, db.DeleteEventsParams{Synced: r.synced, Before: r.before, Lim: r.lim})
 		},
 		func(ctx context.Context, tx *writer.Tx, r rows) error {
-			return tx.ForgetEvents(ctx, db.ForgetEventsParams{Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.ForgetEvents(ctx, db.ForgetEventsParams{Before: r.before, Lim: r.lim})
 		},
 	}
 	readings = &kind{
 		writer.KindReading, func(n *perKind) *int64 { return &n.SystemMetric },
 		func(ctx context.Context, tx *writer.Tx, r rows) (int64, error) {
-			return tx.DeleteReadings(ctx, db.DeleteReadingsParams{Synced: r.synced, Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.DeleteReadings(ctx, db.DeleteReadingsParams{Synced: r.synced, Before: r.before, Lim: r.lim})
 		},
 		func(ctx context.Context, tx *writer.Tx, r rows) error {
-			return tx.ForgetReadings(ctx, db.ForgetReadingsParams{Before: r.before, Upto: r.upto, Lim: r.lim})
+			return tx.ForgetReadings(ctx, db.ForgetReadingsParams{Before: r.before, Lim: r.lim})
 		},
 	}
 	everything = []*kind{failures, calls, spans, events, readings}
@@ -287,8 +279,7 @@ func (p *pass) byAge() error {
 	if p.clock.doubt != "" {
 		return nil
 	}
-	arrived := p.clock.state.Arrived[0].IDs
-	if err := p.olderThan(now.Add(-p.opts.Retention), &arrived); err != nil {
+	if err := p.olderThan(now.Add(-p.opts.Retention)); err != nil {
 		return err
 	}
 	if !p.smallAt.IsZero() && time.Since(p.smallAt) < time.Hour {
@@ -298,8 +289,8 @@ func (p *pass) byAge() error {
 	return p.small(now)
 }
 
-// olderThan deletes what happened before a time and had arrived by the ids given.
-func (p *pass) olderThan(before time.Time, arrived *perKind) error {
+// olderThan deletes what happened before a time.
+func (p *pass) olderThan(before time.Time) error {
 	for _, synced := range p.expiring() {
 		var oldest perKind
 		err := p.st.Read(p.ctx, func(q *db.Queries) error {
@@ -311,7 +302,7 @@ func (p *pass) olderThan(before time.Time, arrived *perKind) error {
 			return fmt.Errorf("look for old rows: %w", err)
 		}
 		for _, k := range everything {
-			r := rows{synced, before.UnixMilli(), *k.of(arrived), 0}
+			r := rows{synced: synced, before: before.UnixMilli(), upto: all}
 			if *k.of(&oldest) >= r.before {
 				continue // most passes find nothing to do, and then write nothing
 			}

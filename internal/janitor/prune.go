@@ -41,7 +41,7 @@ func Prune(ctx context.Context, st *store.Store, w *writer.Writer, opts Options,
 	case r.DryRun:
 		err = p.countOlder(j.opts.Wall().Add(-r.OlderThan))
 	default:
-		err = p.olderThan(j.opts.Wall().Add(-r.OlderThan), &perKind{all, all, all, all, all})
+		err = p.olderThan(j.opts.Wall().Add(-r.OlderThan))
 	}
 	return p.result, err
 }
@@ -158,7 +158,7 @@ const stepIDs = 2000
 func (p *pass) pruneSession(session string, dry bool) error {
 	var last perKind
 	err := p.st.Read(p.ctx, func(q *db.Queries) error {
-		row, err := q.ArrivedIDs(p.ctx)
+		row, err := q.LastRowIDs(p.ctx)
 		last = perKind(row)
 		return err
 	})
