@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/api"
-	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
@@ -57,7 +56,7 @@ func prune(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 		var j *janitor.Janitor
 		if len(wanted) == 0 && !r.DryRun {
 			j = janitor.New(ctx, st, w, opts)
-			defer j.Close()
+			defer j.Close(context.WithoutCancel(ctx))
 		}
 		answer.PruneResult, err = pruner(j, st, w, opts)(ctx, r)
 		return err
@@ -107,14 +106,6 @@ func tellPruned(w io.Writer, r api.PruneResult, dry bool) error {
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err
-}
-
-// janitorOptions returns what the settings say of deleting.
-func janitorOptions(cfg *config.Config, log *slog.Logger) janitor.Options {
-	return janitor.Options{
-		Remote: cfg.PushEndpoint != "", Retention: time.Duration(cfg.RetentionDays) * 24 * time.Hour,
-		MaxDBBytes: 256 << 20, MinFreeBytes: 64 << 20, Interval: time.Minute, Log: log,
-	}
 }
 
 // pruner shows the janitor to the server.

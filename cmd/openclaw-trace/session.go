@@ -12,6 +12,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
@@ -107,6 +108,10 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 		}
 		s.Delivery = delivery(s.pusher, s.Writer)
 	}
+	cleaner := janitor.New(ctx, s.Store, s.Writer, opts.janitor)
+	s.parts = append(s.parts, cleaner.Close)
+	s.Janitor = func() api.JanitorStatus { return api.JanitorStatus(cleaner.Status()) }
+	s.Prune = pruner(cleaner, s.Store, s.Writer, opts.janitor)
 	agent, err := agentproc.New(ctx, s.Store, s.Writer, opts.agent)
 	if err != nil {
 		return err

@@ -56,7 +56,9 @@ type Session struct {
 
 	Delivery *Delivery // nil without a remote
 
-	Prune func(context.Context, PruneRequest) (PruneResult, error) // nil if nothing is ever deleted
+	// What deletes; both are nil if nothing does.
+	Janitor func() JanitorStatus
+	Prune   func(context.Context, PruneRequest) (PruneResult, error)
 }
 
 // Server answers requests. Its methods are safe for concurrent use.

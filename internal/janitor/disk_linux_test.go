@@ -1,6 +1,7 @@
 package janitor_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -66,7 +67,7 @@ func othersFill(t *testing.T, rows int, greedy bool) {
 	x.path = filepath.Join(dir, "trace.db")
 	x.open()
 	defer func() { x.close() }()
-	x.j.Close() // it sleeps while the disk fills up
+	x.j.Close(context.Background()) // it sleeps while the disk fills up
 	one := func() error {
 		_, err := x.w.Submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{x.call(time.Now(), 6000)}})
 		return err

@@ -79,14 +79,14 @@ func (x *world) open() {
 
 // restart puts a janitor with other settings in place of the one before.
 func (x *world) restart(set func(*janitor.Options)) {
-	x.j.Close()
+	x.j.Close(context.Background())
 	set(&x.opts)
 	x.j = janitor.New(context.Background(), x.st, x.w, x.opts)
 }
 
 func (x *world) close() {
 	x.t.Helper()
-	x.j.Close()
+	x.j.Close(context.Background())
 	if err := x.w.Close(context.Background()); err != nil {
 		x.t.Error(err)
 	}

@@ -31,6 +31,7 @@ package janitor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -166,10 +167,14 @@ func (j *Janitor) Now(ctx context.Context) (Result, error) {
 	}
 }
 
-// Close ends what is under way, after the job that has begun, and returns when it has.
-func (j *Janitor) Close() {
+// Close ends what is under way, after the job that has begun, and returns when it has or
+// ctx is done.
+func (j *Janitor) Close(ctx context.Context) {
 	j.cancel()
-	<-j.done
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+	}
 }
 
 // run is the goroutine.
@@ -215,8 +220,8 @@ func (j *Janitor) short() bool {
 func (j *Janitor) pass(ctx context.Context, whole bool) (Result, error) {
 	p := j.newPass(ctx)
 	var err error
-	if p.problem = j.w.Notice(); p.problem != "" {
-		p.problem += "; deleting rows would only make it longer"
+	if j.w.Notice() != "" {
+		p.problem = "nothing is deleted as long as the log of the database cannot be emptied, which would only make it longer"
 	} else {
 		if whole {
 			err = p.byAge()
@@ -225,10 +230,12 @@ func (j *Janitor) pass(ctx context.Context, whole bool) (Result, error) {
 			err = p.bySize()
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return p.result, ctx.Err()
-	}
-	if err != nil {
+	case errors.Is(err, writer.ErrClosed), errors.Is(err, store.ErrClosed):
+		return p.result, err // so is the janitor, soon
+	case err != nil:
 		p.problem = "rows cannot be deleted: " + err.Error()
 		// What needs the least room in the log comes first next time.
 		j.pace.failed()

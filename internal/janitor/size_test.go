@@ -1,6 +1,7 @@
 package janitor_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -229,7 +230,7 @@ func TestWithoutAutoVacuum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newWorld(t, withRemote)
 		defer func() { x.close() }()
-		x.j.Close()
+		x.j.Close(context.Background())
 		if err := x.w.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -321,14 +321,13 @@ type Pages struct {
 // done so far.
 func (s *Store) Pages() (Pages, error) { return pages(context.Background(), s.conn.Conn) }
 
-// ReadPages is Pages as of the last commit, for any goroutine.
-func (s *Store) ReadPages(ctx context.Context) (Pages, error) {
-	c, err := s.readers.Conn(ctx)
-	if err != nil {
-		return Pages{}, err
-	}
-	defer c.Close() // gives it back
-	return pages(ctx, c)
+// ReadPages is Pages as of the last commit, for any goroutine. It ends as Read does.
+func (s *Store) ReadPages(ctx context.Context) (p Pages, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *sql.Conn) error {
+		p, err = pages(ctx, c)
+		return err
+	})
+	return p, err
 }
 
 // Shrinks tells whether free pages can be given back to the file system. A file that
@@ -403,6 +402,10 @@ const ReadTimeout = 5 * time.Second
 // ReadTimeout, and when the store is closed, which waits for f to return; after that
 // Read returns ErrClosed.
 func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
+	return s.read(ctx, func(ctx context.Context, c *sql.Conn) error { return f(db.New(&reader{c, ctx})) })
+}
+
+func (s *Store) read(ctx context.Context, f func(context.Context, *sql.Conn) error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	if s.readers == nil {
@@ -414,7 +417,7 @@ func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
 	c, err := s.readers.Conn(ctx)
 	if err == nil {
 		defer c.Close() // gives it back
-		err = f(db.New(&reader{c, ctx}))
+		err = f(ctx, c)
 	}
 	if err != nil && s.closing.Err() != nil {
 		return errors.Join(ErrClosed, err)
