@@ -24,6 +24,10 @@ const applicationID = 0x4f635472
 // be deleted.
 const CheckpointPages = 4000
 
+// MaxLogBytes is from where on nothing is stored, because another program's reader keeps
+// the log from being copied back, and it would fill the disk.
+const MaxLogBytes = 4 * CheckpointPages * PageSize
+
 // PageSize is that of every database that is made here.
 const PageSize = 4096
 

@@ -58,6 +58,7 @@ type Store struct {
 	closing  context.Context
 	close    context.CancelFunc // ends closing
 	copyAt   int                // pages written that make the next checkpoint due
+	held     bool               // the log is as long as it may be, and cannot be copied
 	reserve  reserve
 	pragmas  map[string]string
 	tables   []string
@@ -239,6 +240,14 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 			return ErrNoRoom
 		}
 	}
+	if s.held {
+		if err := s.copyLog(nil); err != nil {
+			return err
+		}
+		if s.held {
+			return ErrHeld
+		}
+	}
 	return s.LastTx(func(q *db.Queries) error {
 		if err := f(q); err != nil {
 			return err
@@ -247,10 +256,18 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 	})
 }
 
+// Held tells whether a reader keeps so long a log from being copied that no rows are
+// stored. It belongs to the goroutine that writes.
+func (s *Store) Held() bool { return s.held }
+
 // LastTx is Tx for what is to be possible when the volume is full: deleting, and what
 // leads to it.
 func (s *Store) LastTx(f func(*db.Queries) error) error {
-	err := s.tx(f)
+	return s.copyLog(s.tx(f))
+}
+
+// copyLog has the log copied if that is due, after a transaction whose error it returns.
+func (s *Store) copyLog(err error) error {
 	if isFull(err) || errors.Is(err, ErrNoRoom) {
 		// The log may be all that has no room, and it can be written over once it is copied.
 		s.copyAt = 0
@@ -258,11 +275,20 @@ func (s *Store) LastTx(f func(*db.Queries) error) error {
 		return err
 	}
 	copied, fault := false, error(nil)
-	if s.copyAt, copied, fault = copyBack(context.Background(), s.conn.Conn, s.copyAt); Classify(fault) == Fatal {
+	was := s.copyAt
+	if s.held {
+		was = 0 // its reader may have gone
+	}
+	if s.copyAt, copied, fault = copyBack(context.Background(), s.conn.Conn, was); Classify(fault) == Fatal {
 		return errors.Join(err, fmt.Errorf("checkpoint: %w", fault))
 	}
-	if copied {
+	switch {
+	case copied:
+		s.held = false
 		s.setAside()
+	case s.copyAt != was: // it was due
+		_, wal := s.Sizes()
+		s.held = wal > MaxLogBytes
 	}
 	// A disk that is full, say, may leave the log as it is, and rows go on into it.
 	if fault != nil {

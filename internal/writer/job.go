@@ -124,7 +124,7 @@ func (j *job) run(w *Writer) error {
 	w.working.Store(0)
 	switch {
 	case j.rewrite && store.Classify(err) != store.Fatal: // the file takes rows all the same
-	case err == nil && w.st.Full(): // but rows are not stored
+	case err == nil && (w.st.Full() || w.st.Held()): // but rows are not stored
 	default:
 		w.report(err)
 	}

@@ -263,12 +263,13 @@ func (w *Writer) Fault() string {
 	return ""
 }
 
-// maxLog is the size of the log from which Notice tells that it cannot be emptied.
-const maxLog = 64 << 20
+// longLog is the size of the log from which Notice tells that it cannot be emptied: with
+// twice that, nothing is stored any more.
+const longLog = store.MaxLogBytes / 2
 
 // Notice returns what people should look at although rows are stored, or "".
 func (w *Writer) Notice() string {
-	if wal := w.walSize.Load(); wal > maxLog {
+	if wal := w.walSize.Load(); wal > longLog {
 		return fmt.Sprintf("the log of the database cannot be emptied, because another program reads it or the disk is full: %d MiB", wal>>20)
 	}
 	return ""
@@ -640,6 +641,7 @@ func (w *Writer) sync() error {
 	}
 	w.working.Store(0)
 	w.report(err)
+	w.measure()
 	if err != nil {
 		if store.Classify(err) == store.Rejected {
 			// Sums that do not fit would stand in the way of every sync to come.
@@ -652,7 +654,6 @@ func (w *Writer) sync() error {
 	}
 	w.unsynced = time.Time{}
 	w.summary.reset()
-	w.measure()
 	w.publish()
 	return nil
 }
