@@ -94,7 +94,7 @@ func TestMonth(t *testing.T) {
 		if s.Reason != "" || b.Dropped == 0 || b.Delivered == 0 || b.Pending() < 0 || x.counted(writer.KindError, writer.Dropped, janitor.ByBudget) != 0 {
 			t.Errorf("%+v, %+v", s, b)
 		}
-		if blocks > most+store.CheckpointPages*store.PageSize {
+		if blocks > most+janitor.LogBytes {
 			t.Errorf("%d bytes are taken from the volume", blocks)
 		}
 		t.Logf("%s: %d rows, %d MiB of files at most, %d MiB with what is set aside", time.Since(begun), b.Received, peak/mib, blocks/mib)

@@ -17,8 +17,9 @@ import (
 const keepTexts = 1000
 
 // logBytes is what the log of the database takes, written over from its start again and
-// again and never cut short.
-const logBytes = store.CheckpointPages * store.PageSize
+// again: its pages, each with a header, and what the last transaction adds before the log
+// is copied.
+const logBytes = store.CheckpointPages*(store.PageSize+24) + 2<<20
 
 // limit is how large the database may be without its log. A budget too small for a log
 // leaves half of itself.

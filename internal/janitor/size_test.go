@@ -84,7 +84,7 @@ func TestOrder(t *testing.T) {
 			// Smaller and smaller, to the end.
 			seen := make(map[string]bool)
 			for bytes := x.live(); bytes > 600<<10; bytes -= 512 << 10 {
-				x.restart(budget(bytes + min(bytes, store.CheckpointPages*store.PageSize))) // for the log
+				x.restart(budget(bytes + min(bytes, janitor.LogBytes))) // for the log
 				r := x.pass()
 				if live, limit := x.live(), bytes-bytes/16; live > limit {
 					t.Errorf("%d bytes of %d", live, limit)
@@ -276,7 +276,7 @@ func TestWithoutAutoVacuum(t *testing.T) {
 func TestSoak(t *testing.T) {
 	x := newWorld(t, withRemote, budget(8*mib))
 	defer x.close()
-	const most = 8*mib + store.CheckpointPages*store.PageSize
+	const most = 8*mib + janitor.LogBytes
 	var peak int64
 	for i := range 400 {
 		at := time.Now()

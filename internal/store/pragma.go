@@ -181,7 +181,7 @@ func copyBack(ctx context.Context, c *sql.Conn, due int) (next int, all bool, er
 		return pages + CheckpointPages/4, false, err
 	}
 	if busy != 0 || copied != frames {
-		return pages + CheckpointPages/4, false, nil
+		return pages + CheckpointPages/16, false, nil // the reader may have gone by then
 	}
 	_, err = pagesWritten(c, true)
 	return CheckpointPages, true, err
