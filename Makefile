@@ -11,7 +11,7 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race e2e crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run migrate test race e2e crash soak fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
@@ -38,6 +38,9 @@ e2e: ## run the built binary behind a real OpenTelemetry Collector
 crash: ## kill, fill disks, cut power: the tests that take long
 	go test -count=1 -timeout 30m ./internal/writer -args -long
 	go test -count=1 -timeout 30m -v ./cmd/openclaw-trace -args -kills=$(KILLS) -long
+
+soak: ## a month of virtual time beside a busy agent, inside the disk budget
+	go test -count=1 -timeout 30m -v -run '^TestMonth$$' ./internal/janitor -args -long
 
 fuzz: ## fuzz each target for FUZZTIME
 	for f in FuzzProtobufTraces FuzzProtobufLogs FuzzJSONTraces; do \

@@ -16,6 +16,7 @@ import (
 // Whatever comes in, goes out, is rejected and is deleted, in whatever order: the books
 // balance at every commit, and nothing is counted twice.
 func TestBooksBalance(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { random(t, seed) })
 	}

@@ -51,10 +51,9 @@ func takeAll(t *testing.T, path string) {
 // room is given back, and events are stored again, without a restart. It does not matter
 // how far the log had come.
 func TestOthersFillTheDisk(t *testing.T) {
-	for _, rows := range []int{1200, 1300, 1400} {
-		for _, greedy := range []bool{false, true} {
-			t.Run(fmt.Sprint(rows, greedy), func(t *testing.T) { othersFill(t, rows, greedy) })
-		}
+	t.Parallel()
+	for rows, greedy := range map[int]bool{1200: false, 1300: true, 1400: false} {
+		t.Run(fmt.Sprint(rows, greedy), func(t *testing.T) { othersFill(t, rows, greedy) })
 	}
 }
 

@@ -21,6 +21,7 @@ var long = flag.Bool("long", false, "run the tests that take long in full")
 // restarts, a clock that is set and a program that reads: the files stay inside the budget
 // whenever they are looked at, and nothing goes uncounted.
 func TestMonth(t *testing.T) {
+	t.Parallel()
 	calls, every := 7, 3*hour
 	if *long {
 		calls, every = 16, 10*time.Minute

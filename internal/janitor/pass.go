@@ -171,6 +171,8 @@ const (
 	chunkTime = 2 * time.Millisecond
 	maxChunk  = 32
 
+	restFor = 9 // times as long as a job took
+
 	yieldFor  = 5 * time.Millisecond
 	maxYields = 4
 )
@@ -240,8 +242,9 @@ func (p *pass) jobs(reason string, step func(tx *writer.Tx, t *tally, lim int64)
 		p.pace.careful = false
 		p.commit(&t, reason)
 		if !p.urgent && more {
-			// The agent may want the processor and the disk as well.
-			if err := p.sleep(took); err != nil {
+			// The agent may want the processor and the disk as well, and senders wait for
+			// the log to be copied, which deleting makes due.
+			if err := p.sleep(restFor * took); err != nil {
 				return err
 			}
 		}

@@ -113,7 +113,7 @@ func (p *pass) bySize() error {
 	if err != nil {
 		return err
 	}
-	p.urgent = s.live > p.opts.limit()
+	p.urgent = p.hurry(s.live)
 	if goal, reason := p.goal(s); reason != "" {
 		if err := p.shrink(goal, reason); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (p *pass) bySize() error {
 			return err
 		}
 	}
-	p.urgent = s.bytes > p.opts.limit()+p.opts.limit()/8
+	p.urgent = p.hurry(s.bytes - p.opts.limit()/8)
 	if s.bytes > s.live && p.st.Shrinks() && (s.bytes > p.opts.limit() || s.bytes > p.fileGoal(s)) {
 		if err := p.giveBack(s); err != nil {
 			return err
@@ -188,12 +188,15 @@ func (p *pass) oldCalls() (id int64, err error) {
 	return id, err
 }
 
-// fits tells whether the rows take no more than goal. It cannot wait when they take more
-// than they may.
+// hurry tells whether deleting cannot wait: the rows take more than they may, or none can
+// be stored.
+func (p *pass) hurry(live int64) bool { return live > p.opts.limit() || p.w.Fault() != "" }
+
+// fits tells whether the rows take no more than goal.
 func (p *pass) fits(tx *writer.Tx, goal int64) (bool, error) {
 	pages, err := tx.Pages()
 	live := sizeOf(pages, 0).live
-	p.urgent = live > p.opts.limit()
+	p.urgent = p.hurry(live)
 	return live <= goal, err
 }
 

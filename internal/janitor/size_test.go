@@ -45,6 +45,7 @@ func (x *world) pages() store.Pages {
 
 // What goes first, and what last.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	for _, remote := range []bool{true, false} {
 		outcome := map[bool]string{true: writer.Dropped, false: writer.Expired}[remote]
 		synctest.Test(t, func(t *testing.T) {
@@ -274,6 +275,7 @@ func TestWithoutAutoVacuum(t *testing.T) {
 
 // Under a flood the files stay inside the budget, whenever they are looked at.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	x := newWorld(t, withRemote, budget(8*mib))
 	defer x.close()
 	const most = 8*mib + janitor.LogBytes
