@@ -11,8 +11,8 @@
 // or in quarantine goes, and the rest waits. Nothing goes by age while the clock is in
 // doubt (see clock.go).
 //
-// Size is that of the database and of a whole log (store.CheckpointPages) together. A
-// database that gets too large loses, until it fits again:
+// Size is that of the database and of a whole log (logBytes) together. A database that
+// gets too large loses, until it fits again:
 //
 //  1. what is delivered, the oldest first;
 //  2. readings of the host;
