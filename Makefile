@@ -40,7 +40,8 @@ crash: ## kill, fill disks, cut power: the tests that take long
 	go test -count=1 -timeout 30m ./internal/writer -args -long
 	go test -count=1 -timeout 30m -v ./cmd/openclaw-trace -args -kills=$(KILLS) -long
 
-soak: ## run it for SOAK under load, among faults, and judge what it needs by the slope
+soak: ## a virtual month inside the disk budget; then SOAK of load among faults, judged by the slope
+	go test -count=1 -timeout 30m -v -run '^TestMonth$$' ./internal/janitor -args -long
 	go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/openclaw-trace -args -soak $(SOAK)
 
 fuzz: ## fuzz each target for FUZZTIME

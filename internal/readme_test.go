@@ -11,8 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -35,6 +37,7 @@ var (
 // What the README tells a new user to do is done here in its order.
 func TestREADME(t *testing.T) {
 	text := readFile(t, "../README.md")
+	text = strings.ReplaceAll(text, "'$(date +%s)'", strconv.FormatInt(time.Now().Unix(), 10)) // as a shell does
 	path := filepath.Join(t.TempDir(), "data", "trace.db")
 	srv := serve(t, path)
 

@@ -12,6 +12,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/tail"
@@ -108,6 +109,10 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 		}
 		s.Delivery = delivery(s.pusher, s.Writer)
 	}
+	cleaner := janitor.New(ctx, s.Store, s.Writer, opts.janitor)
+	s.parts = append(s.parts, cleaner.Close)
+	s.Janitor = func() api.JanitorStatus { return api.JanitorStatus(cleaner.Status()) }
+	s.Prune = pruner(cleaner, s.Store, s.Writer, opts.janitor)
 	var follower *tail.Tail
 	if opts.tail != nil {
 		if follower, err = tail.New(ctx, s.Store, s.Writer, *opts.tail); err != nil {

@@ -58,6 +58,10 @@ type Session struct {
 	Delivery *Delivery             // nil without a remote
 	Agent    func() AgentStatus    // nil if its process is not watched
 	AgentLog func() AgentLogStatus // nil if its log is not followed
+
+	// What deletes; both are nil if nothing does.
+	Janitor func() JanitorStatus
+	Prune   func(context.Context, PruneRequest) (PruneResult, error)
 }
 
 // AgentStatus says what is known of the agent's process.
@@ -175,6 +179,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/quarantine", false, s.postQuarantine},
 		{"POST", "/api/v1/reprice", false, s.postReprice},
 		{"POST", "/api/v1/redact", false, s.postRedact},
+		{"POST", "/api/v1/prune", false, s.postPrune},
 		{"GET", "/v1/budget", false, s.getBudget},
 		{"GET", "/api/v1/calls", false, s.getCalls},
 		{"GET", "/api/v1/calls/{trace_id}", false, s.getCall},
