@@ -163,6 +163,27 @@ func TestClockIsBelieved(t *testing.T) {
 	})
 }
 
+// Time that went by in doubt counts: a clock that is right again is believed at once.
+func TestClockIsRightAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.pass()
+		for range 4 {
+			x.skew.Add(int64(100 * day))
+			time.Sleep(23 * hour)
+			if x.j.Status().Doubt == "" {
+				t.Error("believed too early")
+			}
+		}
+		x.skew.Store(0)
+		x.pass()
+		if s := x.j.Status(); s.Doubt != "" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // Being switched off for a week costs a day, not the rows.
 func TestLongStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
