@@ -264,7 +264,7 @@ var plans = map[string][]string{
 	},
 	"ErrorWindow": {"SEARCH error_events USING COVERING INDEX idx_errors_created (created_at>? AND created_at<?)"},
 	"EventWindow": {"SEARCH custom_events USING COVERING INDEX idx_events_created (created_at>? AND created_at<?)"},
-	"Extent": {
+	"FirstAndLast": {
 		"SCAN CONSTANT ROW",
 		"SCALAR SUBQUERY 1",
 		"SEARCH c0 USING COVERING INDEX idx_llm_created",
@@ -374,6 +374,10 @@ var plans = map[string][]string{
 	"NewestCall":         {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)", "SCALAR SUBQUERY 1", "SEARCH c"},
 	"ListCallsBefore":    {"SEARCH llm_traces USING INDEX idx_llm_created (created_at<?)"},
 	"ListReadingsBefore": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at<?)"},
+
+	"ListLogPositions":  {"SCAN log_positions", "USE TEMP B-TREE FOR ORDER BY"},
+	"DeleteLogPosition": {"SEARCH log_positions USING PRIMARY KEY (device=? AND inode=?)"},
+	"ListLogTwins":      {"SEARCH error_events USING INDEX idx_errors_created (created_at>? AND created_at<?)"},
 
 	"GetMeta":    {"SEARCH meta USING PRIMARY KEY (key=?)"},
 	"ListLedger": {"SCAN ledger"},

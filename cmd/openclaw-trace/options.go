@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -8,12 +9,15 @@ import (
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
+	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
 	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
+	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -24,6 +28,7 @@ type sessionOptions struct {
 	janitor janitor.Options
 	host    hoststat.Options
 	agent   agentproc.Options
+	tail    *tail.Options // nil if no log is followed
 }
 
 func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
@@ -32,6 +37,17 @@ func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o s
 	o.agent = agentproc.Options{
 		Process: cfg.AgentProcess, PIDFile: cfg.AgentPIDFile, Interval: cfg.MetricsInterval,
 		SilentAfter: cfg.AgentSilence, MinFreeBytes: int64(cfg.MinFreeBytes), Log: log,
+	}
+	if cfg.LogPath != "" {
+		o.tail = &tail.Options{Path: cfg.LogPath, KeepEvents: cfg.LogEvents, MaxText: cfg.MaxText(), Log: log}
+		for _, own := range []*os.File{os.Stdout, os.Stderr} {
+			if info, err := own.Stat(); err == nil {
+				o.tail.Avoid = append(o.tail.Avoid, info)
+			}
+		}
+		if err := o.tail.Validate(); err != nil {
+			return o, configError{err}
+		}
 	}
 	if o.writer, err = writerOptions(cfg, log); err == nil {
 		o.push, err = pushOptions(cfg, version, log)
@@ -117,4 +133,33 @@ func loadPrices(cfg *config.Config) (*pricing.Table, error) {
 		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
 	}
 	return table, nil
+}
+
+// dashboardOptions shows the server's database to the pages.
+func dashboardOptions(cfg *config.Config, version string, server *api.Server, log *slog.Logger) dashboard.Options {
+	o := dashboard.Options{
+		Version: version, Reasons: server.Reasons, Log: log,
+		Session: func() *dashboard.Session {
+			s := server.Session()
+			if s == nil {
+				return nil
+			}
+			shown := &dashboard.Session{Store: s.Store, Writer: s.Writer}
+			if d := s.Delivery; d != nil {
+				shown.Delivery = &dashboard.Delivery{
+					Endpoint: cfg.PushEndpoint.String(), Release: d.Release,
+					Status: func() dashboard.DeliveryStatus { return dashboard.DeliveryStatus(d.Status()) },
+					Now: func(ctx context.Context) (dashboard.DeliveryResult, error) {
+						r, err := d.Now(ctx)
+						return dashboard.DeliveryResult(r), err
+					},
+				}
+			}
+			return shown
+		},
+	}
+	if cfg.AuthToken != "" {
+		o.LogIn = server.LogIn
+	}
+	return o
 }

@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"strconv"
@@ -54,11 +55,35 @@ type Session struct {
 	// Notices are what the parts have to say, in plain words, of which "" is nothing.
 	Notices func() []string
 
-	Delivery *Delivery // nil without a remote
+	Delivery *Delivery             // nil without a remote
+	Agent    func() AgentStatus    // nil if its process is not watched
+	AgentLog func() AgentLogStatus // nil if its log is not followed
 
 	// What deletes; both are nil if nothing does.
 	Janitor func() JanitorStatus
 	Prune   func(context.Context, PruneRequest) (PruneResult, error)
+}
+
+// AgentStatus says what is known of the agent's process.
+type AgentStatus struct {
+	Found     bool   `json:"found"`
+	PID       int    `json:"pid"`        // 0 if it is not running
+	StartedAt *int64 `json:"started_at"` // Unix ms
+	Restarts  int    `json:"restarts"`   // seen since we started
+	CrashLoop bool   `json:"crash_loop"`
+	Silent    bool   `json:"silent"`
+	Note      string `json:"note"` // why it is not seen
+}
+
+// AgentLogStatus says how the following of the agent's log goes. The counts are since we
+// started.
+type AgentLogStatus struct {
+	Path        string `json:"path"` // of the file that was written last
+	BehindBytes int64  `json:"behind_bytes"`
+	Lines       int64  `json:"lines"`
+	Events      int64  `json:"events"`  // made of lines
+	Refused     int64  `json:"refused"` // of floods
+	LastLineAt  *int64 `json:"last_line_at"`
 }
 
 // Server answers requests. Its methods are safe for concurrent use.
@@ -99,6 +124,37 @@ func New(opts Options) *Server {
 	}
 	s.mux.HandleFunc("/", s.notFound)
 	return s
+}
+
+// Session returns the open database, or nil.
+func (s *Server) Session() *Session { return s.session.Load() }
+
+// Pages mounts pages for people at patterns of http.ServeMux, behind the doors. Those of
+// open need no token: the log-in, and what it is made of. It is called before serving.
+func (s *Server) Pages(h http.Handler, patterns, open []string) {
+	mount := func(pattern string, check func(*http.Request) error) {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			err := check(r)
+			switch {
+			case r.Context().Value(reserveKey{}) != nil:
+				w.Header().Set("Connection", "close")
+				s.writeError(w, r, errUnavailable("too many connections; try again", nil))
+			case err == errNoToken && r.Method == http.MethodGet:
+				// Who comes with a browser has no other way to send it.
+				http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+			case err != nil:
+				s.writeError(w, r, err)
+			default:
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
+	for _, p := range patterns {
+		mount(p, s.doors.check)
+	}
+	for _, p := range open {
+		mount(p, s.doors.checkOrigin)
+	}
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {

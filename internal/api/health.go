@@ -30,6 +30,9 @@ type health struct {
 	UnsyncedCount     int64  `json:"unsynced_count"`
 	OldestUnsyncedAge *int64 `json:"oldest_unsynced_age_ms"`
 
+	Agent    *AgentStatus    `json:"agent"`
+	AgentLog *AgentLogStatus `json:"agent_log"`
+
 	Ledger          ledger           `json:"ledger"`
 	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
 
@@ -57,6 +60,17 @@ type ledger struct {
 
 // getHealth answers from memory, so that it answers when the disk does not.
 func (s *Server) getHealth(*http.Request) (response, error) {
+	body, err := json.Marshal(s.health())
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
+}
+
+// Reasons returns why health is not ok, in plain words.
+func (s *Server) Reasons() []string { return s.health().Reasons }
+
+func (s *Server) health() health {
 	h := health{
 		Status: "ok", Reasons: []string{}, Version: s.opts.Version,
 		UptimeSeconds: int64(time.Since(s.started) / time.Second),
@@ -83,6 +97,12 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
+		if session.Agent != nil {
+			h.Agent = new(session.Agent())
+		}
+		if session.AgentLog != nil {
+			h.AgentLog = new(session.AgentLog())
+		}
 		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session), cleaning(&h, session)}
 		if session.Notices != nil {
 			notices = append(notices, session.Notices()...)
@@ -98,11 +118,7 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		h.Status, h.DBStatus = "error", "error"
 		h.Reasons = append(h.Reasons, fault)
 	}
-	body, err := json.Marshal(h)
-	if err != nil {
-		return response{}, err
-	}
-	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
+	return h
 }
 
 // delivery adds how forwarding goes, and returns why somebody should look at it, or "".
