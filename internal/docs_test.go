@@ -290,9 +290,9 @@ func (s *sidecar) run(t *testing.T, b block) {
 				t.Skip(why)
 			}
 		}
-		for _, m := range named.FindAllStringSubmatch(b.text, -1) {
-			if !s.hasCommand(m[1]) {
-				t.Skipf("this build has no openclaw-trace %s", m[1])
+		for _, name := range commandsIn(b.text) {
+			if !s.hasCommand(name) {
+				t.Skipf("this build has no openclaw-trace %s", name)
 			}
 		}
 		cmd = exec.CommandContext(t.Context(), "sh", "-eu", "-c", text)
@@ -464,7 +464,10 @@ func buildAsImage(t *testing.T) string {
 	return bin
 }
 
-var usageLine = regexp.MustCompile(`(?m)^  openclaw-trace \[?([a-z]+)`)
+var (
+	usageLine = regexp.MustCompile(`(?m)^  openclaw-trace \[?([a-z]+)`)
+	aWord     = regexp.MustCompile(`^[a-z]+$`)
+)
 
 func commandsOf(usage string) (list []string) {
 	for _, m := range usageLine.FindAllStringSubmatch(usage, -1) {
@@ -473,8 +476,22 @@ func commandsOf(usage string) (list []string) {
 	return list
 }
 
-// named is a command as pages and files name it.
-var named = regexp.MustCompile("(?m)(?:^|[`|&$( ])(?:\\S*/)?openclaw-trace ([a-z]+)\\b")
+// commandsIn are the commands of openclaw-trace that lines of code name.
+func commandsIn(code string) (list []string) {
+	for line := range strings.Lines(strings.ReplaceAll(code, "\\\n", " ")) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		previous := ""
+		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"',[]=()", r) }) {
+			if filepath.Base(previous) == "openclaw-trace" && aWord.MatchString(word) {
+				list = append(list, word)
+			}
+			previous = word
+		}
+	}
+	return list
+}
 
 // Files that others read are of the form that they say they are.
 func TestDeployFilesParse(t *testing.T) {
@@ -673,3 +690,39 @@ func anchors(text string) (list []string) {
 	}
 	return list
 }
+
+// For when backup, config and healthcheck are there.
+//
+//	// Every command that users are told of is there.
+//	func TestDocsNameCommands(t *testing.T) {
+//		known := commandsOf(readFile(t, "../cmd/openclaw-trace/main.go"))
+//		found := 0
+//		for page, text := range pages(t) {
+//			code := text
+//			if filepath.Ext(page) == ".md" {
+//				code = ""
+//				for _, m := range codeSpan.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+//					code += strings.ReplaceAll(m[1], "\n", " ") + "\n"
+//				}
+//				for _, b := range blocksOf(t, filepath.Join("..", page)) {
+//					if b.language == "sh" {
+//						code += b.text
+//					}
+//				}
+//			}
+//			for _, name := range commandsIn(code) {
+//				found++
+//				if !slices.Contains(known, name) {
+//					t.Errorf("%s names openclaw-trace %s, which is no command", page, name)
+//				}
+//			}
+//		}
+//		if found == 0 {
+//			t.Error("no page names a command")
+//		}
+//	}
+//
+//	var (
+//		fenced   = regexp.MustCompile("(?s)```.*?```")
+//		codeSpan = regexp.MustCompile("`([^`]+)`")
+//	)
