@@ -36,7 +36,7 @@ var (
 		"cp", "echo", "export", "mv", "rm", "umask",
 	}
 	elsewhere = []string{
-		"cd", "docker", "fly", "git", "kubectl", "make", "mkdir", "openclaw", "opentelemetry-instrument", "pip", "sudo",
+		".", "cd", "docker", "fly", "git", "kubectl", "make", "mkdir", "openclaw", "opentelemetry-instrument", "pip", "sudo",
 	}
 )
 
