@@ -635,6 +635,24 @@ func TestDocsNameSettings(t *testing.T) {
 	}
 }
 
+// What the files set would be taken by a start.
+func TestDeploySettings(t *testing.T) {
+	setting := regexp.MustCompile(`(?m)^ *(?:Environment=|- name: )?(OCT_\w+)(?: *[:=] *|\n *value: *)"?([^"\n]*?)"?$`)
+	for page, text := range pages(t) {
+		var environ []string
+		for _, m := range setting.FindAllStringSubmatch(text, -1) {
+			value := regexp.MustCompile(`\$\{\w+:\?.*\}`).ReplaceAllString(m[2], "0123456789abcdef")
+			environ = append(environ, m[1]+"="+value)
+		}
+		if !strings.HasPrefix(page, "deploy/") || len(environ) == 0 {
+			continue
+		}
+		if _, warnings, err := config.Load(environ); err != nil || len(warnings) > 0 {
+			t.Errorf("%s sets %q: %v %q", page, environ, err, warnings)
+		}
+	}
+}
+
 func TestDocsNameTargets(t *testing.T) {
 	makefile := readFile(t, "../Makefile")
 	for page, text := range pages(t) {
