@@ -12,7 +12,7 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race e2e crash soak fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run migrate test race e2e crash soak fuzz bench generate prices verify build image clean bin/openclaw-trace bin/sqlc-bulk
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
@@ -77,6 +77,9 @@ verify: bin/sqlc-bulk ## fail if something generated or formatted is stale
 build: ## build static binaries for the supported platforms
 	for p in linux/amd64 linux/arm64 darwin/arm64; do GOOS=$${p%/*} GOARCH=$${p#*/} \
 		go build -trimpath -ldflags '$(LDFLAGS)' -o bin/openclaw-trace-$${p%/*}-$${p#*/} ./cmd/openclaw-trace || exit; done
+
+image: ## build the container image openclaw-trace
+	docker build -f deploy/Dockerfile -t openclaw-trace --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
 
 bin/openclaw-trace:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/openclaw-trace
