@@ -85,7 +85,7 @@ var attributes = strings.Fields(`lang charset name content rel type href src cla
 	autocomplete spellcheck list for required autofocus hidden open datetime scope width height viewbox viewBox d x x1 x2 y y1 y2 rx text-anchor
 	preserveaspectratio preserveAspectRatio vector-effect`)
 
-var dataAttributes = []string{"data-live", "data-key", "data-find", "data-buckets"}
+var dataAttributes = []string{"data-live", "data-stream", "data-key", "data-find", "data-buckets"}
 
 // crawl follows every link to a page from those given, up to a number of pages, and
 // checks each.
