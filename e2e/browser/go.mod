@@ -2,8 +2,6 @@ module github.com/kon-rad/openclaw-trace/e2e/browser
 
 go 1.26
 
-replace github.com/kon-rad/openclaw-trace => ../..
-
 require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0

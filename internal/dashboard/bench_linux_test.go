@@ -13,21 +13,24 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
-var benchCalls = flag.Int("calls", 1_000_000, "how many calls the database of BenchmarkPages holds")
+var (
+	benchCalls = flag.Int("calls", 1_000_000, "how many calls the database of BenchmarkPages holds")
+	benchDays  = flag.Int("days", 30, "in how many days they were made")
+)
 
-// BenchmarkPages asks for pages of a database of a million calls in three days, and
-// tells the CPU time that each takes: that of the whole process, with its collections.
+// BenchmarkPages asks for pages of a database of a million calls of a month, and tells
+// the CPU time that each takes: that of the whole process, with its collections.
 func BenchmarkPages(b *testing.B) {
 	f := openFixture(b, filepath.Join(b.TempDir(), "trace.db"))
-	last := f.crowd(*benchCalls)
+	last := f.crowd(*benchCalls, *benchDays)
 	for _, p := range []struct{ name, target string }{
-		{"overview", "/"}, {"overview-3d", "/?since=3d"}, {"calls", "/calls"}, {"call", "/calls/" + last}, {"sessions", "/sessions"}, {"session", "/sessions/session-7"},
+		{"overview", "/"}, {"overview-30d", "/?since=30d"}, {"calls", "/calls"}, {"call", "/calls/" + last}, {"sessions", "/sessions"}, {"session", "/sessions/session-7"},
 		{"errors", "/errors"}, {"logs", "/logs"}, {"system", "/system"},
-		{"filter-failed", "/calls?status=failed&since=3d"}, {"filter-model", "/calls?model=model-2&since=3d"}, {"filter-session", "/calls?session=session-7&since=3d"},
-		{"filter-cost", "/calls?min_cost=1000&since=3d"}, {"filter-latency", "/calls?min_latency=1h&since=3d"}, {"filter-words", "/calls?q=refund&since=3d"}, {"filter-nothing", "/calls?q=nowhere+to+be+found&since=3d"},
+		{"filter-failed", "/calls?status=failed&since=30d"}, {"filter-model", "/calls?model=model-2&since=30d"}, {"filter-session", "/calls?session=session-7&since=30d"},
+		{"filter-cost", "/calls?min_cost=1000&since=30d"}, {"filter-latency", "/calls?min_latency=1h&since=30d"}, {"filter-words", "/calls?q=refund&since=30d"}, {"filter-nothing", "/calls?q=nowhere+to+be+found&since=30d"},
 	} {
 		b.Run(p.name, func(b *testing.B) {
-			const asks = 50 // whatever b.N is: each is the same work
+			const asks = 20 // whatever b.N is: each is the same work
 			var size int
 			var slowest time.Duration
 			before := cpu(b)
@@ -59,17 +62,16 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// crowd stores n calls of the last three days, and a span for each tenth. It returns the
-// id of the newest call.
-func (f *fixture) crowd(n int) (last string) {
+// crowd stores n calls of some days, and a span for each tenth. It returns the id of the
+// newest call.
+func (f *fixture) crowd(n, days int) (last string) {
 	f.t.Helper()
-	const days = 3
-	began := time.Now().Add(-days * 24 * time.Hour).UnixMilli()
+	began := time.Now().Add(-time.Duration(days) * 24 * time.Hour).UnixMilli()
 	text := "What did we spend on cloud last week, and on what? Say it in a table, with the names of the services, and mind that the bill of the old account is still to come. Nothing of it is urgent. Thank you."
 	for at := 0; at < n; at += 500 {
 		batch := new(writer.Batch)
 		for i := at; i < min(at+500, n); i++ {
-			created := began + int64(i)*(days*86_400_000-1000)/int64(n)
+			created := began + int64(i)*(int64(days)*86_400_000-1000)/int64(n)
 			last = fmt.Sprintf("%08x-0000-4000-8000-%012x", i*2_654_435_761&0xffff_ffff, i)
 			words := text
 			if i%997 == 0 {

@@ -27,10 +27,14 @@ func (r *request) overview() (*answer, error) {
 	failures := r.times()
 	failures.Severity = "error" // a warning is none
 	err := r.ask(func(ctx context.Context, v *view.View) (err error) {
+		if extent, err = v.Extent(ctx); err != nil {
+			return err
+		}
 		if s, err = v.Stats(ctx, r.filter); err != nil {
 			return err
 		}
-		if length := s.Until - s.From; r.filter.Since != all && s.From > length {
+		// A time that was recorded in part only is nothing to compare with.
+		if length := s.Until - s.From; extent.FirstCall != nil && *extent.FirstCall <= s.From-length {
 			if before, err = v.Stats(ctx, between(r.filter, s.From-length, s.From)); err != nil {
 				return err
 			}
@@ -44,10 +48,7 @@ func (r *request) overview() (*answer, error) {
 		if failed, err = v.Entries(ctx, view.ErrorKinds, failures, view.Page{Limit: 5}); err != nil {
 			return err
 		}
-		if host, err = v.System(ctx, r.filter, 48); err != nil {
-			return err
-		}
-		extent, err = v.Extent(ctx)
+		host, err = v.System(ctx, r.filter, 48)
 		return err
 	})
 	if err != nil {
