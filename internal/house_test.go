@@ -39,11 +39,6 @@ var layers = [][]string{
 	{"db", "migrations", "internal/config", "internal/pricing/json5", "internal/dashboard/html"},
 }
 
-// absent are packages of layers that do not exist yet.
-var absent = []string{
-	"internal/tail", "internal/janitor",
-}
-
 // sideways are the imports allowed inside a layer.
 var sideways = map[string]string{
 	"internal/genai": "internal/otlp", // the views that it gives a meaning to
@@ -77,12 +72,7 @@ func TestImportsPointDown(t *testing.T) {
 		}
 	}
 	for name := range depth {
-		switch {
-		case slices.Contains(absent, name):
-			if found[name] {
-				t.Errorf("%s exists: take it out of absent, so that its going is noticed", name)
-			}
-		case !found[name]:
+		if !found[name] {
 			t.Errorf("layers names %s, which is not in the binary: rename or remove it there", name)
 		}
 	}

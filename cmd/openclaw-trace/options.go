@@ -6,36 +6,61 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
+	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
 // sessionOptions are what the parts of a session need.
 type sessionOptions struct {
-	writer writer.Options
-	push   *push.Options // nil without a remote
-	host   hoststat.Options
-	agent  agentproc.Options
+	writer  writer.Options
+	push    *push.Options // nil without a remote
+	janitor janitor.Options
+	host    hoststat.Options
+	agent   agentproc.Options
+	tail    *tail.Options // nil if no log is followed
 }
 
 func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
+	o.janitor = janitorOptions(cfg, log)
 	o.host = hoststat.Options{DBPath: cfg.DBPath, Interval: cfg.MetricsInterval, Log: log}
 	o.agent = agentproc.Options{
 		Process: cfg.AgentProcess, PIDFile: cfg.AgentPIDFile, Interval: cfg.MetricsInterval,
 		SilentAfter: cfg.AgentSilence, MinFreeBytes: int64(cfg.MinFreeBytes), Log: log,
 	}
+	if cfg.LogPath != "" {
+		o.tail = &tail.Options{Path: cfg.LogPath, KeepEvents: cfg.LogEvents, MaxText: cfg.MaxText(), Log: log}
+		for _, own := range []*os.File{os.Stdout, os.Stderr} {
+			if info, err := own.Stat(); err == nil {
+				o.tail.Avoid = append(o.tail.Avoid, info)
+			}
+		}
+		if err := o.tail.Validate(); err != nil {
+			return o, configError{err}
+		}
+	}
 	if o.writer, err = writerOptions(cfg, log); err == nil {
 		o.push, err = pushOptions(cfg, version, log)
 	}
 	return o, err
+}
+
+// janitorOptions returns what the settings say of deleting.
+func janitorOptions(cfg *config.Config, log *slog.Logger) janitor.Options {
+	return janitor.Options{
+		Remote: cfg.PushEndpoint != "", Retention: time.Duration(cfg.RetentionDays) * 24 * time.Hour,
+		MaxDBBytes: int64(cfg.MaxDBBytes), MinFreeBytes: int64(cfg.MinFreeBytes), Interval: cfg.JanitorInterval, Log: log,
+	}
 }
 
 // pushOptions returns what the settings say of forwarding, or nil without a remote.

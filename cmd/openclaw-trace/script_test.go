@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serve, "end": end, "post": post, "health": askHealth,
+			"exits": exits, "serve": serve, "end": end, "post": post, "health": askHealth, "received": received,
 			"sql": runSQL, "expand": expand, "mode": mode, "logged": logged, "busy": busy,
 		},
 	})
@@ -89,7 +90,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	s.settings = nil
 	for _, name := range []string{
 		"OCT_HOST", "OCT_PORT", "OCT_OTLP_PORT", "OCT_DB_PATH", "OCT_LOG_LEVEL", "OCT_AUTH_TOKEN", "OCT_PUSH_ENDPOINT",
-		"OCT_REDACT", "OCT_CAPTURE_CONTENT", "OCT_PRICES_FILE",
+		"OCT_REDACT", "OCT_CAPTURE_CONTENT", "OCT_PRICES_FILE", "OCT_LOG_PATH", "OCT_RETENTION_DAYS",
 	} {
 		s.settings = append(s.settings, name+"="+ts.Getenv(name))
 	}
@@ -126,8 +127,27 @@ func post(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func askHealth(ts *testscript.TestScript, neg bool, args []string) {
-	if h := ts.Value("sidecar").(*sidecar).health(); h.Status != args[0] {
-		ts.Fatalf("health says %+v, want %s", h, args[0])
+	waitFor(ts, "health "+args[0], func(h health) bool { return h.Status == args[0] })
+}
+
+// received waits until as many events were stored.
+func received(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	waitFor(ts, args[0]+" events", func(h health) bool { return h.EventsReceived >= want })
+}
+
+// waitFor asks the sidecar how it is until it is so.
+func waitFor(ts *testscript.TestScript, what string, so func(health) bool) {
+	s := ts.Value("sidecar").(*sidecar)
+	for end := time.Now().Add(patience); ; {
+		h := s.health()
+		if so(h) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("health says %+v, want %s", h, what)
+		}
 	}
 }
 

@@ -12,8 +12,10 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/store"
+	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -107,22 +109,73 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 		}
 		s.Delivery = delivery(s.pusher, s.Writer)
 	}
+	cleaner := janitor.New(ctx, s.Store, s.Writer, opts.janitor)
+	s.parts = append(s.parts, cleaner.Close)
+	s.Janitor = func() api.JanitorStatus { return api.JanitorStatus(cleaner.Status()) }
+	s.Prune = pruner(cleaner, s.Store, s.Writer, opts.janitor)
+	var follower *tail.Tail
+	if opts.tail != nil {
+		if follower, err = tail.New(ctx, s.Store, s.Writer, *opts.tail); err != nil {
+			return err
+		}
+		s.parts = append(s.parts, func(ctx context.Context) { s.told(follower.Close(ctx)) })
+		s.AgentLog = func() api.AgentLogStatus { return agentLog(follower.Status()) }
+		opts.agent.Lines = func() []agentproc.Line { return linesOf(follower) }
+	}
 	agent, err := agentproc.New(ctx, s.Store, s.Writer, opts.agent)
 	if err != nil {
 		return err
 	}
-	s.parts = append(s.parts, func(ctx context.Context) {
-		if err := agent.Close(ctx); err != nil {
-			s.log.Warn("stopping", "err", err)
-		}
-	})
+	s.parts = append(s.parts, func(ctx context.Context) { s.told(agent.Close(ctx)) })
+	s.Agent = func() api.AgentStatus { return agentStatus(agent.Status()) }
 	opts.host.Extra = agent.Members
 	host := hoststat.New(s.Writer, opts.host)
 	s.parts = append(s.parts, host.Close)
 	s.Notices = func() []string {
-		return []string{host.Status().Reason}
+		notices := []string{host.Status().Reason}
+		if follower != nil {
+			notices = append(notices, follower.Status().Reason)
+		}
+		return notices
 	}
 	return nil
+}
+
+// told logs what went wrong with a part that ends.
+func (s *session) told(err error) {
+	if err != nil {
+		s.log.Warn("stopping", "err", err)
+	}
+}
+
+// known returns nil for a time that is 0, which is never.
+func known(ms int64) *int64 {
+	if ms == 0 {
+		return nil
+	}
+	return &ms
+}
+
+// agentStatus shows what is known of the agent's process to the server.
+func agentStatus(a agentproc.Status) api.AgentStatus {
+	return api.AgentStatus{
+		Found: a.Found, PID: a.PID, StartedAt: known(a.StartedAt), Restarts: a.Restarts, CrashLoop: a.CrashLoop, Silent: a.Silent, Note: a.Note,
+	}
+}
+
+// agentLog shows the following of the agent's log to the server.
+func agentLog(t tail.Status) api.AgentLogStatus {
+	return api.AgentLogStatus{
+		Path: t.Path, BehindBytes: t.Behind, Lines: t.Lines, Events: t.Events, Refused: t.Refused, LastLineAt: known(t.LastLineAt),
+	}
+}
+
+// linesOf shows the agent's last lines to who watches its process.
+func linesOf(t *tail.Tail) (all []agentproc.Line) {
+	for _, line := range t.Lines() {
+		all = append(all, agentproc.Line(line))
+	}
+	return all
 }
 
 // delivery shows the pusher to the server.

@@ -99,6 +99,19 @@ func Logs(body []byte, enc otlp.Encoding, maxText int) (*Mapped, error) {
 	return m, nil
 }
 
+// AddLog adds a record to b that came in no request, such as a line of a file, as Logs
+// does: as an error event if it is of WARN and above, otherwise as the custom event
+// called event. The row's identity is derived from everything that the record says.
+func AddLog(b *writer.Batch, l *otlp.LogRecord, event string, maxText int) {
+	r := takeReader(maxText)
+	defer r.release()
+	if severity := severityOf(l); severity != "" {
+		r.log(b, l, severity)
+	} else {
+		r.event(b, l, event)
+	}
+}
+
 // Metrics counts the data points of an ExportMetricsServiceRequest. They are not
 // kept: OpenClaw sends its whole set again at every flush.
 func Metrics(body []byte, enc otlp.Encoding) (*Mapped, error) {
@@ -128,7 +141,6 @@ type reader struct {
 	hourly   *int64    // of the tokens written to a cache, those that stay for an hour
 	mended   bool      // the item's times were in the wrong unit
 	scratch  []byte
-	gateway  GatewayIDs
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}

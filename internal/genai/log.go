@@ -176,11 +176,8 @@ func (r *reader) logOrigin(l *otlp.LogRecord) {
 }
 
 // logID derives a record's identity from everything that tells it from another, as
-// records have no id of their own. One of OpenClaw's log is also in its file.
+// records have no id of their own.
 func (r *reader) logID(l *otlp.LogRecord, at int64) string {
-	if g, ok := gatewayLine(l, at); ok {
-		return r.gateway.Of(g)
-	}
 	h := sha256.New()
 	write := func(b []byte) {
 		var size [8]byte

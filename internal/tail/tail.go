@@ -1,0 +1,561 @@
+// Package tail follows the agent's log. Lines of WARN and above become error events, as
+// the same lines would as OTLP log records; the others are counted, and a few kept as
+// custom events if that is asked for.
+//
+// A file is its device, its inode and its beginning, since logs are renamed and inodes
+// are used again. How far it was read is stored in the transaction of the rows that were
+// made from it, so that after a crash no line is missing and none comes twice. Everything
+// else is found out anew from the file: a position in the middle of a line means that the
+// line is done with, and an event whose last lines are still to come is read again.
+//
+// What the agent sends over HTTP goes first. A flood of lines is cut to a burst and a
+// trickle, and counted.
+package tail
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/store"
+	"github.com/kon-rad/openclaw-trace/internal/writer"
+)
+
+// Options are the settings of a Tail.
+type Options struct {
+	Path       string        // a file; one with * or YYYY-MM-DD in its name; or Auto
+	KeepEvents bool          // whether some lines below WARN become custom events
+	MaxText    int           // bytes of a text that are kept
+	Avoid      []os.FileInfo // what we write ourselves
+	Log        *slog.Logger
+}
+
+// Auto stands for OpenClaw's own log.
+const Auto = "auto"
+
+const (
+	pollEvery  = time.Second
+	saveEvery  = 5 * time.Second  // positions of lines that made no rows
+	closeAfter = 10 * time.Second // a file that is gone, once nothing comes any more
+	partAfter  = 5 * time.Second  // what has no newline by then is a line
+	twinAfter  = 10 * time.Second // when a line's OTLP record is not waited for any more
+
+	maxFiles     = 16  // followed, the last written ones
+	maxFirst     = 200 // at the very first start
+	maxPositions = 1000
+	forgetAfter  = 30 * 24 * time.Hour // a position of a file that is not there
+
+	maxLine  = 64 << 10 // bytes; what is more is skipped
+	maxChunk = 256 << 10
+	maxStack = 16 << 10 // bytes of lines that belong to an event
+	maxRows  = 500
+
+	burst  = 1000 // events at once
+	refill = 100  // events per second, after that
+
+	lastLines = 20
+)
+
+// Tail follows files. Its methods are safe for concurrent use.
+type Tail struct {
+	st      *store.Store
+	w       *writer.Writer
+	opts    Options
+	pattern string
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when run has ended
+
+	mu     sync.Mutex
+	status Status
+
+	// What follows belongs to the goroutine.
+	files   map[fileID]*file
+	ignored map[fileID]bool // archives and what we write ourselves
+	known   map[fileID]db.LogPosition
+	first   bool // nothing of the pattern was followed before
+	batch   *writer.Batch
+	moved   map[fileID]bool // files whose position is to be stored
+	saved   time.Time
+	tokens  float64
+	filled  time.Time      // when tokens was counted
+	twins   map[int64]bool // rows that were found to be lines
+	buf     []byte
+	told    string // the last fault that was logged
+	lost    bool   // rows could not be stored before we had to end: the positions behind them are not to be
+}
+
+// Status says how the following goes.
+type Status struct {
+	Pattern    string
+	Path       string // of the file that was written last; "" while there is none
+	Files      int    // open
+	Behind     int64  // bytes of them that were not read yet
+	Lines      int64  // read since New
+	Events     int64  // made of them
+	Twins      int64  // lines that had come by OTLP
+	Refused    int64  // events of floods
+	LastLineAt int64  // Unix ms; 0 for never
+	Reason     string // why nothing is read, in plain words; "" if all is well
+}
+
+// Validate returns an error that names the setting at fault.
+func (o *Options) Validate() error {
+	if _, err := filepath.Match(patternOf(o.Path), ""); err != nil {
+		return fmt.Errorf("OCT_LOG_PATH: %q is no pattern: %w", o.Path, err)
+	}
+	return nil
+}
+
+// New starts following. st and w have to outlive the Tail.
+func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (*Tail, error) {
+	t := &Tail{
+		st: st, w: w, opts: opts, pattern: patternOf(opts.Path), done: make(chan struct{}),
+		files: make(map[fileID]*file), ignored: make(map[fileID]bool), known: make(map[fileID]db.LogPosition),
+		first: true, batch: new(writer.Batch), moved: make(map[fileID]bool), tokens: burst, twins: make(map[int64]bool),
+	}
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	var rows []db.LogPosition
+	err := st.Read(ctx, func(q *db.Queries) (err error) {
+		rows, err = q.ListLogPositions(ctx, maxPositions)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read how far the log was read: %w", err)
+	}
+	for _, row := range rows {
+		if (fileID{row.Device, row.Inode}) != (fileID{}) {
+			t.known[fileID{row.Device, row.Inode}] = row
+		} else if row.Path == t.pattern {
+			t.first = false
+		}
+	}
+	t.status.Pattern = t.pattern
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	t.cancel = cancel
+	go t.run(run)
+	return t, nil
+}
+
+// Status returns how the following goes.
+func (t *Tail) Status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.status
+}
+
+// Close stores the positions, for which the writer has to be open, and ends. It fails
+// only when ctx ends; the goroutine then ends when the disk answers.
+func (t *Tail) Close(ctx context.Context) error {
+	t.cancel()
+	select {
+	case <-t.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("following the log did not end: %w", ctx.Err())
+	}
+}
+
+func (t *Tail) run(ctx context.Context) {
+	defer close(t.done)
+	defer func() {
+		for _, f := range t.files {
+			f.Close()
+		}
+	}()
+	t.catchUp(ctx, time.Now())
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		for t.step(ctx, time.Now()) && ctx.Err() == nil {
+		}
+		select {
+		case <-ctx.Done():
+			t.save(context.WithoutCancel(ctx), time.Now())
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// step looks for files and reads on in each. It tells whether there is more to read.
+func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
+	t.look(now)
+	behind := int64(0)
+	for _, f := range slices.SortedFunc(maps.Values(t.files), func(a, b *file) int { return a.changed.Compare(b.changed) }) {
+		if ctx.Err() != nil {
+			return false
+		}
+		m, err := t.read(ctx, f, now)
+		if err != nil {
+			t.fault(fmt.Sprintf("OCT_LOG_PATH: %v", err))
+		}
+		more = more || m
+		behind += max(0, f.size-f.pos)
+		if !f.present && !m && now.Sub(f.grown) >= closeAfter {
+			t.store(ctx, now)
+			t.drop(f)
+		}
+	}
+	if now.Sub(t.saved) >= saveEvery {
+		t.save(ctx, now)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.Files, t.status.Behind = len(t.files), behind
+	return more
+}
+
+// drop stops following f. Its position stays in the database.
+func (t *Tail) drop(f *file) {
+	t.known[f.id] = f.row(0)
+	f.Close()
+	delete(t.files, f.id)
+}
+
+// look finds the files to follow.
+func (t *Tail) look(now time.Time) {
+	type found struct {
+		path string
+		info os.FileInfo
+		id   fileID
+	}
+	var all []found
+	reason := ""
+	paths, _ := filepath.Glob(t.pattern) // New has tried the pattern
+	for _, path := range paths {
+		info, err := stat(path, t.opts.Path == Auto)
+		if err != nil {
+			reason = err.Error()
+			continue
+		}
+		id := idOf(info)
+		if !t.ignored[id] && slices.ContainsFunc(t.opts.Avoid, func(own os.FileInfo) bool { return os.SameFile(own, info) }) {
+			t.opts.Log.Warn("this file is our own log and is not followed", "path", path)
+			t.ignored[id] = true
+		}
+		all = append(all, found{path, info, id})
+	}
+	slices.SortFunc(all, func(a, b found) int { return b.info.ModTime().Compare(a.info.ModTime()) })
+	limit := maxFiles
+	if t.first {
+		limit = maxFirst // so that their positions are known
+	}
+	all = all[:min(len(all), limit)]
+	for _, f := range t.files {
+		f.present = false
+	}
+	for _, one := range all {
+		if t.ignored[one.id] {
+			continue
+		}
+		f := t.files[one.id]
+		if f == nil {
+			var err error
+			if f, err = t.open(one.path, now); err != nil {
+				reason = err.Error()
+				continue
+			}
+			if f == nil { // an archive
+				t.ignored[one.id] = true
+				continue
+			}
+		}
+		f.path, f.present = one.path, true
+	}
+	if len(t.ignored) > maxPositions {
+		clear(t.ignored)
+	}
+	if t.first {
+		// From now on a file that appears is new, and read from its beginning.
+		t.first = false
+		t.batch.Positions = append(t.batch.Positions, db.SetLogPositionParams{Path: t.pattern, UpdatedAt: now.UnixMilli()})
+		t.store(context.Background(), now)
+	}
+	path := ""
+	if len(all) > 0 {
+		path = all[0].path
+	} else if reason == "" {
+		reason = "no file is called " + t.pattern
+	}
+	if reason != "" {
+		reason = "OCT_LOG_PATH: " + reason
+	}
+	t.fault(reason)
+	t.mu.Lock()
+	t.status.Path = path
+	t.mu.Unlock()
+}
+
+// fault notes why nothing is read, and logs it once.
+func (t *Tail) fault(reason string) {
+	if reason != "" && reason != t.told {
+		t.opts.Log.Warn("the agent's log", "reason", reason)
+	}
+	t.told = reason
+	t.mu.Lock()
+	t.status.Reason = reason
+	t.mu.Unlock()
+}
+
+// open opens a file and finds where to begin in it. It returns nil for an archive.
+func (t *Tail) open(path string, now time.Time) (*file, error) {
+	f, err := openFile(path, now)
+	if err != nil {
+		return nil, err
+	}
+	row, isKnown := t.known[f.id]
+	same := isKnown && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head
+	switch {
+	case same && row.Position <= f.size:
+		f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
+	case same:
+		// It was emptied, and began as before.
+	case f.archive():
+		f.Close()
+		return nil, nil
+	case t.first, t.isCopy(f):
+		f.pos = f.size
+		t.moved[f.id] = true
+	}
+	f.learn()
+	t.files[f.id] = f
+	return f, nil
+}
+
+// isCopy tells whether f begins as another file that was read this far: a copy that was
+// made to empty the other.
+func (t *Tail) isCopy(f *file) bool {
+	if f.size < headBytes {
+		return false
+	}
+	head := f.hash(headBytes)
+	for _, other := range t.files {
+		if other.id != f.id && other.headBytes == headBytes && other.head == head {
+			return true
+		}
+	}
+	return false
+}
+
+// catchUp looks for files that were renamed while we were away, and follows them to
+// their end.
+func (t *Tail) catchUp(ctx context.Context, now time.Time) {
+	dirs := make(map[string]bool)
+	for _, row := range t.known {
+		dirs[filepath.Dir(row.Path)] = true
+	}
+	there := make(map[fileID]bool)
+	for dir := range dirs {
+		d, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		entries, _ := d.ReadDir(maxPositions) // what cannot be read is not there
+		d.Close()
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			info, err := stat(path, true)
+			if err != nil {
+				continue
+			}
+			id := idOf(info)
+			row, ok := t.known[id]
+			if !ok {
+				continue
+			}
+			there[id] = true
+			if info.Size() > row.Position {
+				if f, err := openFile(path, now); err == nil && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head {
+					f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
+					t.files[id] = f
+				} else if err == nil {
+					f.Close()
+				}
+			}
+		}
+	}
+	old := now.Add(-forgetAfter).UnixMilli()
+	var gone []fileID
+	for id, row := range t.known {
+		if !there[id] && row.UpdatedAt < old {
+			gone = append(gone, id)
+			delete(t.known, id)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	err := t.w.Do(ctx, func(tx *writer.Tx) error {
+		for _, id := range gone {
+			if err := tx.DeleteLogPosition(ctx, db.DeleteLogPositionParams{Device: id.device, Inode: id.inode}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		t.opts.Log.Debug("forgetting positions of the log", "err", err)
+	}
+}
+
+// read reads on in f, at most one chunk. It tells whether there is more.
+func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	changed := info.Size() != f.size || !info.ModTime().Equal(f.changed)
+	f.size, f.changed = info.Size(), info.ModTime()
+	if changed {
+		f.grown = now
+		if f.size < f.pos || !f.same() {
+			t.opts.Log.Info("the agent's log was emptied and is read from its beginning", "path", f.path)
+			f.pos, f.held = 0, time.Time{}
+			f.headBytes, f.head = 0, ""
+			t.moved[f.id] = true
+		}
+		f.learn()
+	}
+	if f.size <= f.pos {
+		return false, nil
+	}
+	t.giveWay(ctx)
+	if t.buf == nil {
+		t.buf = make([]byte, maxChunk)
+	}
+	n, err := f.ReadAt(t.buf[:min(int64(maxChunk), f.size-f.pos)], f.pos)
+	if err != nil && !errors.Is(err, io.EOF) || n == 0 {
+		return false, err
+	}
+	end := f.pos+int64(n) >= f.size
+	took := t.take(ctx, f, t.buf[:n], end, now)
+	if took > 0 {
+		f.pos += int64(took)
+		t.moved[f.id] = true
+	}
+	if t.rows() > 0 {
+		t.store(ctx, now)
+	}
+	return took > 0 && !end, nil
+}
+
+// giveWay lets what came over HTTP go first, for a while.
+func (t *Tail) giveWay(ctx context.Context) {
+	for range 20 {
+		if t.w.Depth() == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (t *Tail) rows() int { return len(t.batch.Errors) + len(t.batch.Events) }
+
+// save stores positions that have no rows with them.
+func (t *Tail) save(ctx context.Context, now time.Time) {
+	t.saved = now
+	if len(t.moved) > 0 && !t.lost {
+		t.store(ctx, now)
+	}
+}
+
+// store has the writer commit the rows with the positions behind them. It tries until
+// that succeeds, or ctx ends: then nothing of it is stored, and all of it is read again.
+func (t *Tail) store(ctx context.Context, now time.Time) {
+	b := t.batch
+	for id := range t.moved {
+		if f := t.files[id]; f != nil {
+			b.Positions = append(b.Positions, db.SetLogPositionParams(f.row(now.UnixMilli())))
+		}
+	}
+	events := t.rows()
+	t.batch = new(writer.Batch)
+	clear(t.moved)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		_, err := t.w.Submit(b)
+		switch {
+		case err == nil:
+			t.mu.Lock()
+			t.status.Events += int64(events)
+			t.mu.Unlock()
+			return
+		case errors.Is(err, writer.ErrRejected):
+			// The rows would never be taken, and what follows them must go on.
+			t.opts.Log.Warn("lines of the agent's log cannot be stored", "events", events, "err", err)
+			b = &writer.Batch{Counts: *b.Refusal("rejected by the database"), Positions: b.Positions}
+			events = 0
+		case errors.Is(err, writer.ErrClosed):
+			return
+		case errors.Is(err, writer.ErrPending):
+			b = again(b) // the writer still has the other
+		}
+		select {
+		case <-ctx.Done():
+			t.lost = true
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// again returns the same rows in a batch of their own. Their counts may be in the first
+// one's transaction; if they are not, lines are missing from the count, but no event.
+func again(b *writer.Batch) *writer.Batch {
+	return &writer.Batch{Errors: slices.Clone(b.Errors), Events: slices.Clone(b.Events), Positions: slices.Clone(b.Positions)}
+}
+
+func (t *Tail) count(outcome, reason string, n int64) {
+	t.batch.Counts.Add(writer.Entry{Kind: writer.KindLog, Outcome: outcome, Reason: reason}, n)
+}
+
+// Line is a line of the log.
+type Line struct {
+	At   time.Time
+	Text string
+}
+
+// Lines returns the last lines of the file that was written last, the oldest first. It
+// reads them from the file.
+func (t *Tail) Lines() []Line {
+	path := t.Status().Path
+	if path == "" {
+		return nil
+	}
+	f, err := openFile(path, time.Now())
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	const tailBytes = 32 << 10
+	from := max(0, f.size-tailBytes)
+	b := make([]byte, f.size-from)
+	n, _ := f.ReadAt(b, from) // what could be read is enough
+	lines := splitLines(b[:n], from > 0)
+	lines = lines[max(0, len(lines)-lastLines):]
+	all := make([]Line, 0, len(lines))
+	for _, line := range lines {
+		r := parse(line)
+		at := r.at
+		if at.IsZero() {
+			at = f.changed
+		}
+		all = append(all, Line{at, cmp.Or(r.body, string(line))})
+	}
+	return all
+}
