@@ -24,7 +24,7 @@ func (r *request) calls() (*answer, error) {
 			return err
 		}
 		if r.before == (view.Cursor{}) && summable(r.filter) {
-			if s, err = v.Stats(ctx, r.filter); err != nil {
+			if s, err = v.Sums(ctx, r.filter); err != nil {
 				return err
 			}
 		}

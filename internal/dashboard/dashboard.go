@@ -243,9 +243,9 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 
 func acceptsGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		name, q, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if strings.TrimSpace(name) == "gzip" && strings.Trim(strings.TrimSpace(q), "q=0.") != "" || strings.TrimSpace(name) == "gzip" && q == "" {
-			return true
+		name, q, weighted := strings.Cut(part, ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return !weighted || strings.Trim(q, " q=0.") != "" // a weight of 0 says no
 		}
 	}
 	return false

@@ -35,7 +35,7 @@ func (r *request) overview() (*answer, error) {
 		}
 		// A time that was recorded in part only is nothing to compare with.
 		if length := s.Until - s.From; extent.FirstCall != nil && *extent.FirstCall <= s.From-length {
-			if before, err = v.Stats(ctx, between(r.filter, s.From-length, s.From)); err != nil {
+			if before, err = v.Sums(ctx, between(r.filter, s.From-length, s.From)); err != nil {
 				return err
 			}
 		}

@@ -294,10 +294,10 @@ func TestUnknownCost(t *testing.T) {
 			t.Errorf("%s does not say that the cost is unknown", target)
 		}
 	}
-	if got := text(f.page("/calls/31111111")); !strings.Contains(got, "nobody: none was reported, and no price is known for this model") {
+	if got := text(f.page("/calls/31111111")); !strings.Contains(got, "nowhere: none was reported, and no price is known for this model") {
 		t.Errorf("the call does not say why: %.600s", got)
 	}
-	if got := text(f.page("/calls/41111111")); !strings.Contains(got, "nobody: neither a cost nor tokens were reported") {
+	if got := text(f.page("/calls/41111111")); !strings.Contains(got, "nowhere: neither a cost nor tokens were reported") {
 		t.Errorf("the call does not say why: %.600s", got)
 	}
 	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{{TraceID: "51111111-1111-4111-8111-111111111111", CreatedAt: at, Provider: "home", Model: "priced", Status: "ok", CostUSD: ptr(0.25), CostSource: ptr("reported"), SessionID: ptr("s1")}}})

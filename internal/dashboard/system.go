@@ -29,7 +29,7 @@ func (r *request) system() (*answer, error) {
 		if s, err = v.System(ctx, f, int(n)); err != nil {
 			return err
 		}
-		stats, err = v.Stats(ctx, r.times())
+		stats, err = v.Sums(ctx, r.times())
 		return err
 	})
 	if err != nil {
