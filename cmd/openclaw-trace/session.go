@@ -12,6 +12,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/metrics"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/tail"
@@ -107,6 +108,7 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 			return err
 		}
 		s.Delivery = delivery(s.pusher, s.Writer)
+		s.Parts.Push = remotes(s.pusher, opts.push.Endpoint)
 	}
 	var follower *tail.Tail
 	if opts.tail != nil {
@@ -115,6 +117,7 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 		}
 		s.parts = append(s.parts, func(ctx context.Context) { s.told(follower.Close(ctx)) })
 		s.AgentLog = func() api.AgentLogStatus { return agentLog(follower.Status()) }
+		s.Parts.Log = func() metrics.Log { return logFigures(follower.Status()) }
 		opts.agent.Lines = func() []agentproc.Line { return linesOf(follower) }
 	}
 	agent, err := agentproc.New(ctx, s.Store, s.Writer, opts.agent)
@@ -123,9 +126,11 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 	}
 	s.parts = append(s.parts, func(ctx context.Context) { s.told(agent.Close(ctx)) })
 	s.Agent = func() api.AgentStatus { return agentStatus(agent.Status()) }
+	s.Parts.Agent = func() metrics.Agent { return agentFigures(agent.Status()) }
 	opts.host.Extra = agent.Members
 	host := hoststat.New(s.Writer, opts.host)
 	s.parts = append(s.parts, host.Close)
+	s.Parts.Host = func() metrics.Host { return hostFigures(host, opts.host.Interval) }
 	s.Notices = func() []string {
 		notices := []string{host.Status().Reason}
 		if follower != nil {

@@ -49,7 +49,15 @@ type ledger struct {
 
 // getHealth answers from memory, so that it answers when the disk does not.
 func (s *Server) getHealth(*http.Request) (response, error) {
-	h := health{
+	body, err := json.Marshal(s.healthNow())
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
+}
+
+func (s *Server) healthNow() *health {
+	h := &health{
 		Status: "ok", Reasons: []string{}, Version: s.opts.Version,
 		UptimeSeconds: int64(time.Since(s.started) / time.Second),
 		DBStatus:      "ok", LastPushStatus: "disabled", DroppedByReason: map[string]int64{},
@@ -81,7 +89,7 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		if session.AgentLog != nil {
 			h.AgentLog = new(session.AgentLog())
 		}
-		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session)}
+		notices := []string{session.Notice, w.Notice(), s.delivery(h, session)}
 		if session.Notices != nil {
 			notices = append(notices, session.Notices()...)
 		}
@@ -96,11 +104,7 @@ func (s *Server) getHealth(*http.Request) (response, error) {
 		h.Status, h.DBStatus = "error", "error"
 		h.Reasons = append(h.Reasons, fault)
 	}
-	body, err := json.Marshal(h)
-	if err != nil {
-		return response{}, err
-	}
-	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
+	return h
 }
 
 // delivery adds how forwarding goes, and returns why somebody should look at it, or "".
@@ -147,16 +151,20 @@ func (s *Server) fault() string {
 	return session.Writer.Fault()
 }
 
+// notReady returns why events should not be sent here at the moment, or "".
+func (s *Server) notReady() string {
+	select {
+	case <-s.stopped:
+		return "stopping"
+	default:
+		return s.fault()
+	}
+}
+
 // getReady answers 200 when events can be stored. A remote that does not answer is
 // no reason to send none here.
 func (s *Server) getReady(*http.Request) (response, error) {
-	fault := s.fault()
-	select {
-	case <-s.stopped:
-		fault = "stopping"
-	default:
-	}
-	if fault != "" {
+	if fault := s.notReady(); fault != "" {
 		return response{}, errUnavailable("not ready: "+fault, nil)
 	}
 	return response{status: http.StatusOK, contentType: jsonType, body: []byte(`{"status":"ready"}` + "\n")}, nil
