@@ -101,7 +101,7 @@ func hasProc() bool {
 }
 
 // everything returns figures in which nothing is missing.
-func everything(t *testing.T) *Figures {
+func everything(t testing.TB) *Figures {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "trace.db"), Synchronous: "normal", Log: logger})
@@ -148,5 +148,19 @@ func everything(t *testing.T) *Figures {
 			Log:     func() Log { return Log{1, 100, 1000, 10, 2, 3, now} },
 			Janitor: func() Janitor { return Janitor{now, map[string]int64{"age": 5}, 4, 0} },
 		},
+	}
+}
+
+// fill has w count more models than it counts apart.
+func fill(t testing.TB, w *writer.Writer) {
+	t.Helper()
+	b := new(writer.Batch)
+	for n := range 60 {
+		b.Calls = append(b.Calls, db.InsertLLMTraceParams{
+			Provider: "anthropic", Model: fmt.Sprintf("claude-sonnet-4-%d", n), Status: "ok", LatencyMS: new(int64(1500)), CostUSD: new(0.1),
+		})
+	}
+	if _, err := w.Submit(b); err != nil {
+		t.Fatal(err)
 	}
 }
