@@ -24,7 +24,7 @@ func remotes(p *push.Pusher, endpoint string) func() []metrics.Remote {
 		s := p.Status()
 		return []metrics.Remote{{
 			Name: name, LastAttempt: s.LastAttempt, LastSuccess: s.LastSuccess, NextAttempt: s.NextAttempt, Oldest: s.Oldest,
-			Failures: s.Failures, Refused: s.Refused,
+			Failures: s.Failures, Refused: s.Refused, Attempts: s.Attempts, Failed: s.Failed,
 		}}
 	}
 }

@@ -95,6 +95,37 @@ func TestDocsKnowAll(t *testing.T) {
 	}
 }
 
+// The alert rules and the dashboard ask for what there is.
+func TestFilesKnowTheNames(t *testing.T) {
+	p := page{}
+	f := everything(t)
+	for _, s := range sections {
+		s.write(&p, f)
+	}
+	known := make(map[string]bool)
+	for _, m := range p.told {
+		known[m.name] = true
+		if m.kind == histogram {
+			known[m.name+"_bucket"] = true
+		}
+	}
+	for _, name := range []string{"alerts.yml", "dashboard.json"} {
+		text, err := os.ReadFile(filepath.Join("../../docs/prometheus", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(ns+`\w+`).FindAllString(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s asks for nothing", name)
+		}
+		for _, metric := range found {
+			if !known[metric] {
+				t.Errorf("%s asks for %s, which there is not", name, metric)
+			}
+		}
+	}
+}
+
 func hasProc() bool {
 	_, err := os.Stat("/proc/self/statm")
 	return err == nil
@@ -136,7 +167,7 @@ func everything(t testing.TB) *Figures {
 		Requests: []Requests{{"POST", "/v1/traces", 202, 1}},
 		Parts: Parts{
 			Push: func() []Remote {
-				return []Remote{{"example.com", now - 2000, now - 3000, now + 4000, now - 5000, 1, true}}
+				return []Remote{{"example.com", now - 2000, now - 3000, now + 4000, now - 5000, 1, true, 9, 2}}
 			},
 			Host: func() Host {
 				n := new(int64(1 << 30))

@@ -61,8 +61,9 @@ type Parts struct {
 type Remote struct {
 	Name                                          string // host and port
 	LastAttempt, LastSuccess, NextAttempt, Oldest int64
-	Failures                                      int
+	Failures                                      int // attempts in a row
 	Refused                                       bool
+	Attempts, Failed                              int64
 }
 
 // Host is the last reading of the host. What is not known is nil.
@@ -260,6 +261,11 @@ func forwarding(p *page, f *Figures) {
 			write(&remotes[i])
 		}
 	}
+	p.begin(counter, ns+"push_attempts_total", "Batches sent, by what the remote said: ok or error.", "remote", "status")
+	each(func(r *Remote) {
+		p.count(r.Attempts-r.Failed, r.Name, "ok")
+		p.count(r.Failed, r.Name, "error")
+	})
 	p.begin(gauge, ns+"push_last_attempt_timestamp_seconds", "When a batch was sent last.", "remote")
 	each(func(r *Remote) { p.moment(r.LastAttempt, r.Name) })
 	p.begin(gauge, ns+"push_last_success_timestamp_seconds", "When the remote took a batch last.", "remote")
