@@ -6,12 +6,13 @@ GENAI_PRICES_DATE := 2026-09-23
 FUZZTIME ?= 30s
 BENCHTIME ?= 60000x
 KILLS ?= 100
+SOAK ?= 3m
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race e2e crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run migrate test race e2e crash soak fuzz bench generate prices verify build image clean bin/openclaw-trace bin/sqlc-bulk
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
@@ -38,6 +39,10 @@ e2e: ## run the built binary behind a real OpenTelemetry Collector, and scraped 
 crash: ## kill, fill disks, cut power: the tests that take long
 	go test -count=1 -timeout 30m ./internal/writer -args -long
 	go test -count=1 -timeout 30m -v ./cmd/openclaw-trace -args -kills=$(KILLS) -long
+
+soak: ## a virtual month inside the disk budget; then SOAK of load among faults, judged by the slope
+	go test -count=1 -timeout 30m -v -run '^TestMonth$$' ./internal/janitor -args -long
+	go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/openclaw-trace -args -soak $(SOAK)
 
 fuzz: ## fuzz each target for FUZZTIME
 	for f in FuzzProtobufTraces FuzzProtobufLogs FuzzJSONTraces; do \
@@ -72,6 +77,9 @@ verify: bin/sqlc-bulk ## fail if something generated or formatted is stale
 build: ## build static binaries for the supported platforms
 	for p in linux/amd64 linux/arm64 darwin/arm64; do GOOS=$${p%/*} GOARCH=$${p#*/} \
 		go build -trimpath -ldflags '$(LDFLAGS)' -o bin/openclaw-trace-$${p%/*}-$${p#*/} ./cmd/openclaw-trace || exit; done
+
+image: ## build the container image openclaw-trace
+	docker build -f deploy/Dockerfile -t openclaw-trace --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
 
 bin/openclaw-trace:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/openclaw-trace

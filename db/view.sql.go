@@ -106,41 +106,6 @@ func (q *Queries) EventWindow(ctx context.Context, arg EventWindowParams) (int64
 	return created_at, err
 }
 
-const extent = `-- name: Extent :one
-
-SELECT
-    CAST(COALESCE((SELECT MIN(c0.created_at) FROM llm_traces AS c0), 0) AS INTEGER) AS first_call,
-    CAST(COALESCE((SELECT MAX(c1.created_at) FROM llm_traces AS c1), 0) AS INTEGER) AS last_call,
-    CAST(COALESCE((SELECT MAX(e.created_at) FROM error_events AS e), 0) AS INTEGER) AS last_error,
-    CAST(COALESCE((SELECT MAX(v.created_at) FROM custom_events AS v), 0) AS INTEGER) AS last_event,
-    CAST(COALESCE((SELECT MAX(s.created_at) FROM spans AS s), 0) AS INTEGER) AS last_span,
-    CAST(COALESCE((SELECT MAX(r.created_at) FROM system_metrics AS r), 0) AS INTEGER) AS last_reading
-`
-
-type ExtentRow struct {
-	FirstCall   int64
-	LastCall    int64
-	LastError   int64
-	LastEvent   int64
-	LastSpan    int64
-	LastReading int64
-}
-
-// What there is at all. 0 is nothing.
-func (q *Queries) Extent(ctx context.Context) (ExtentRow, error) {
-	row := q.db.QueryRowContext(ctx, extent)
-	var i ExtentRow
-	err := row.Scan(
-		&i.FirstCall,
-		&i.LastCall,
-		&i.LastError,
-		&i.LastEvent,
-		&i.LastSpan,
-		&i.LastReading,
-	)
-	return i, err
-}
-
 const failedWindow = `-- name: FailedWindow :one
 SELECT created_at FROM llm_traces
 WHERE status <> 'ok' AND created_at <= ?1 AND (created_at < ?1 OR id < ?2) AND created_at >= ?3
@@ -164,6 +129,41 @@ func (q *Queries) FailedWindow(ctx context.Context, arg FailedWindowParams) (int
 	var created_at int64
 	err := row.Scan(&created_at)
 	return created_at, err
+}
+
+const firstAndLast = `-- name: FirstAndLast :one
+
+SELECT
+    CAST(COALESCE((SELECT MIN(c0.created_at) FROM llm_traces AS c0), 0) AS INTEGER) AS first_call,
+    CAST(COALESCE((SELECT MAX(c1.created_at) FROM llm_traces AS c1), 0) AS INTEGER) AS last_call,
+    CAST(COALESCE((SELECT MAX(e.created_at) FROM error_events AS e), 0) AS INTEGER) AS last_error,
+    CAST(COALESCE((SELECT MAX(v.created_at) FROM custom_events AS v), 0) AS INTEGER) AS last_event,
+    CAST(COALESCE((SELECT MAX(s.created_at) FROM spans AS s), 0) AS INTEGER) AS last_span,
+    CAST(COALESCE((SELECT MAX(r.created_at) FROM system_metrics AS r), 0) AS INTEGER) AS last_reading
+`
+
+type FirstAndLastRow struct {
+	FirstCall   int64
+	LastCall    int64
+	LastError   int64
+	LastEvent   int64
+	LastSpan    int64
+	LastReading int64
+}
+
+// What there is at all. 0 is nothing.
+func (q *Queries) FirstAndLast(ctx context.Context) (FirstAndLastRow, error) {
+	row := q.db.QueryRowContext(ctx, firstAndLast)
+	var i FirstAndLastRow
+	err := row.Scan(
+		&i.FirstCall,
+		&i.LastCall,
+		&i.LastError,
+		&i.LastEvent,
+		&i.LastSpan,
+		&i.LastReading,
+	)
+	return i, err
 }
 
 const firstUsage = `-- name: FirstUsage :one

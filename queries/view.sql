@@ -346,7 +346,7 @@ SELECT CAST(COALESCE(MIN(start_at), 0) AS INTEGER) AS start_at FROM usage WHERE 
 
 -- What there is at all. 0 is nothing.
 
--- name: Extent :one
+-- name: FirstAndLast :one
 SELECT
     CAST(COALESCE((SELECT MIN(c0.created_at) FROM llm_traces AS c0), 0) AS INTEGER) AS first_call,
     CAST(COALESCE((SELECT MAX(c1.created_at) FROM llm_traces AS c1), 0) AS INTEGER) AS last_call,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/metrics"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/tail"
@@ -53,4 +54,8 @@ func logFigures(s tail.Status) metrics.Log {
 	return metrics.Log{
 		Files: s.Files, Behind: s.Behind, Lines: s.Lines, Events: s.Events, Twins: s.Twins, Refused: s.Refused, LastLineAt: s.LastLineAt,
 	}
+}
+
+func janitorFigures(s janitor.Status) metrics.Janitor {
+	return metrics.Janitor{LastRun: s.LastRun, Deleted: s.Deleted, Texts: s.Texts, OverBytes: s.OverBytes}
 }

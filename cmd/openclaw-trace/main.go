@@ -55,6 +55,9 @@ Usage:
   openclaw-trace quarantine list [--json]       list the events that the remote will never take
   openclaw-trace quarantine retry|drop ID…|--all  forward them after all, or delete them
   openclaw-trace reprice [--json]               compute the costs of stored calls anew
+  openclaw-trace prune [--json]                 delete what is too old or too much, now
+  openclaw-trace prune --older-than 168h        the same by another age; --dry-run only counts
+  openclaw-trace prune --call ID | --session ID  delete a call or a session for good
   openclaw-trace redact [--json] < FILE         show what would be masked in a text, and why
   openclaw-trace redact --rules [--json]        list the rules
   openclaw-trace redact --stored [--json]       mask what was stored before a rule existed
@@ -90,6 +93,8 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		err = quarantine(ctx, args, environ, stdout, stderr)
 	case "reprice":
 		err = reprice(ctx, args, environ, stdout, stderr)
+	case "prune":
+		err = prune(ctx, args, environ, stdout, stderr)
 	case "redact":
 		err = redactText(ctx, args, environ, stdin, stdout, stderr)
 	case "-h", "-help", "--help", "help":

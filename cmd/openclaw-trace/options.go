@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
+	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
@@ -18,14 +23,16 @@ import (
 
 // sessionOptions are what the parts of a session need.
 type sessionOptions struct {
-	writer writer.Options
-	push   *push.Options // nil without a remote
-	host   hoststat.Options
-	agent  agentproc.Options
-	tail   *tail.Options // nil if no log is followed
+	writer  writer.Options
+	push    *push.Options // nil without a remote
+	janitor janitor.Options
+	host    hoststat.Options
+	agent   agentproc.Options
+	tail    *tail.Options // nil if no log is followed
 }
 
 func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
+	o.janitor = janitorOptions(cfg, log)
 	o.host = hoststat.Options{DBPath: cfg.DBPath, Interval: cfg.MetricsInterval, Log: log}
 	o.agent = agentproc.Options{
 		Process: cfg.AgentProcess, PIDFile: cfg.AgentPIDFile, Interval: cfg.MetricsInterval,
@@ -46,6 +53,14 @@ func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o s
 		o.push, err = pushOptions(cfg, version, log)
 	}
 	return o, err
+}
+
+// janitorOptions returns what the settings say of deleting.
+func janitorOptions(cfg *config.Config, log *slog.Logger) janitor.Options {
+	return janitor.Options{
+		Remote: cfg.PushEndpoint != "", Retention: time.Duration(cfg.RetentionDays) * 24 * time.Hour,
+		MaxDBBytes: int64(cfg.MaxDBBytes), MinFreeBytes: int64(cfg.MinFreeBytes), Interval: cfg.JanitorInterval, Log: log,
+	}
 }
 
 // pushOptions returns what the settings say of forwarding, or nil without a remote.
@@ -118,4 +133,33 @@ func loadPrices(cfg *config.Config) (*pricing.Table, error) {
 		return nil, fmt.Errorf("OCT_PRICES_FILE: %w", err)
 	}
 	return table, nil
+}
+
+// dashboardOptions shows the server's database to the pages.
+func dashboardOptions(cfg *config.Config, version string, server *api.Server, log *slog.Logger) dashboard.Options {
+	o := dashboard.Options{
+		Version: version, Reasons: server.Reasons, Log: log,
+		Session: func() *dashboard.Session {
+			s := server.Session()
+			if s == nil {
+				return nil
+			}
+			shown := &dashboard.Session{Store: s.Store, Writer: s.Writer}
+			if d := s.Delivery; d != nil {
+				shown.Delivery = &dashboard.Delivery{
+					Endpoint: cfg.PushEndpoint.String(), Release: d.Release,
+					Status: func() dashboard.DeliveryStatus { return dashboard.DeliveryStatus(d.Status()) },
+					Now: func(ctx context.Context) (dashboard.DeliveryResult, error) {
+						r, err := d.Now(ctx)
+						return dashboard.DeliveryResult(r), err
+					},
+				}
+			}
+			return shown
+		},
+	}
+	if cfg.AuthToken != "" {
+		o.LogIn = server.LogIn
+	}
+	return o
 }

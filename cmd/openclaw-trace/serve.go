@@ -21,6 +21,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/cgroup"
 	"github.com/kon-rad/openclaw-trace/internal/config"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
@@ -92,6 +93,8 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	server := api.New(apiOptions(cfg, version, log))
+	locked, free := dashboard.Patterns()
+	server.Pages(dashboard.New(dashboardOptions(cfg, version, server, log)), locked, free)
 	last := session // whose books the end tells
 	if session != nil {
 		server.Use(&session.Session)

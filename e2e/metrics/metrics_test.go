@@ -143,7 +143,7 @@ func TestDocumented(t *testing.T) {
 			t.Errorf("%s is not in docs/metrics.md", name)
 		}
 	}
-	rare := regexp.MustCompile(`^openclaw_trace_(events_dropped_total|push_oldest_pending_timestamp_seconds|log_last_line_timestamp_seconds|janitor_\w+)$`)
+	rare := regexp.MustCompile(`^openclaw_trace_(events_dropped_total|push_oldest_pending_timestamp_seconds|log_last_line_timestamp_seconds|janitor_(deleted_total|last_run_timestamp_seconds))$`)
 	for name := range documented {
 		if !names[name] && !rare.MatchString(name) {
 			t.Errorf("%s is in docs/metrics.md and not in a scrape", name)
@@ -196,6 +196,7 @@ func TestAlerts(t *testing.T) {
 		"OpenclawTracePushStalled": `openclaw_trace_push_consecutive_failures{remote="r"} 0+1x120
 			openclaw_trace_push_oldest_pending_timestamp_seconds{remote="r"} 600+0x120`,
 		"OpenclawTraceQuarantined": `openclaw_trace_events_quarantined 3+0x120`,
+		"OpenclawTraceOverBudget":  `openclaw_trace_janitor_over_bytes 1+0x120`,
 		"OpenclawTraceDiskNearlyFull": `openclaw_trace_host_disk_free_bytes 4+0x120
 			openclaw_trace_host_disk_size_bytes 100+0x120`,
 		"OpenclawTraceHostMemoryLow": `openclaw_trace_host_memory_available_bytes 4+0x120

@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"strconv"
@@ -58,7 +59,12 @@ type Session struct {
 	Delivery *Delivery             // nil without a remote
 	Agent    func() AgentStatus    // nil if its process is not watched
 	AgentLog func() AgentLogStatus // nil if its log is not followed
-	Parts    metrics.Parts
+
+	// What deletes; both are nil if nothing does.
+	Janitor func() JanitorStatus
+	Prune   func(context.Context, PruneRequest) (PruneResult, error)
+
+	Parts metrics.Parts // for /metrics
 }
 
 // AgentStatus says what is known of the agent's process.
@@ -124,6 +130,37 @@ func New(opts Options) *Server {
 	return s
 }
 
+// Session returns the open database, or nil.
+func (s *Server) Session() *Session { return s.session.Load() }
+
+// Pages mounts pages for people at patterns of http.ServeMux, behind the doors. Those of
+// open need no token: the log-in, and what it is made of. It is called before serving.
+func (s *Server) Pages(h http.Handler, patterns, open []string) {
+	mount := func(pattern string, check func(*http.Request) error) {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			err := check(r)
+			switch {
+			case r.Context().Value(reserveKey{}) != nil:
+				w.Header().Set("Connection", "close")
+				s.writeError(w, r, errUnavailable("too many connections; try again", nil))
+			case err == errNoToken && r.Method == http.MethodGet:
+				// Who comes with a browser has no other way to send it.
+				http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+			case err != nil:
+				s.writeError(w, r, err)
+			default:
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
+	for _, p := range patterns {
+		mount(p, s.doors.check)
+	}
+	for _, p := range open {
+		mount(p, s.doors.checkOrigin)
+	}
+}
+
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.writeError(w, r, &httpError{status: http.StatusNotFound, message: "there is nothing at this path"})
 }
@@ -146,6 +183,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/quarantine", false, s.postQuarantine},
 		{"POST", "/api/v1/reprice", false, s.postReprice},
 		{"POST", "/api/v1/redact", false, s.postRedact},
+		{"POST", "/api/v1/prune", false, s.postPrune},
 		{"GET", "/v1/budget", false, s.getBudget},
 		{"GET", "/api/v1/calls", false, s.getCalls},
 		{"GET", "/api/v1/calls/{trace_id}", false, s.getCall},

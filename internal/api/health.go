@@ -35,6 +35,17 @@ type health struct {
 
 	Ledger          ledger           `json:"ledger"`
 	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
+
+	Janitor *janitor `json:"janitor"` // null if nothing is ever deleted
+}
+
+// janitor is what was deleted since the start of the process.
+type janitor struct {
+	LastRunTime  *int64           `json:"last_run_time"` // Unix ms
+	Deleted      map[string]int64 `json:"deleted"`       // rows, by reason
+	TextsDropped int64            `json:"texts_dropped"` // calls that lost their texts
+	OverBytes    int64            `json:"over_bytes"`    // by how much the database is too large, or the volume too full
+	Waiting      string           `json:"waiting"`       // why nothing is deleted by age, or ""
 }
 
 // ledger balances: received = pending + delivered + quarantined + dropped + expired.
@@ -49,15 +60,18 @@ type ledger struct {
 
 // getHealth answers from memory, so that it answers when the disk does not.
 func (s *Server) getHealth(*http.Request) (response, error) {
-	body, err := json.Marshal(s.healthNow())
+	body, err := json.Marshal(s.health())
 	if err != nil {
 		return response{}, err
 	}
 	return response{status: http.StatusOK, contentType: jsonType, body: append(body, '\n')}, nil
 }
 
-func (s *Server) healthNow() *health {
-	h := &health{
+// Reasons returns why health is not ok, in plain words.
+func (s *Server) Reasons() []string { return s.health().Reasons }
+
+func (s *Server) health() health {
+	h := health{
 		Status: "ok", Reasons: []string{}, Version: s.opts.Version,
 		UptimeSeconds: int64(time.Since(s.started) / time.Second),
 		DBStatus:      "ok", LastPushStatus: "disabled", DroppedByReason: map[string]int64{},
@@ -89,7 +103,7 @@ func (s *Server) healthNow() *health {
 		if session.AgentLog != nil {
 			h.AgentLog = new(session.AgentLog())
 		}
-		notices := []string{session.Notice, w.Notice(), s.delivery(h, session)}
+		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session), cleaning(&h, session)}
 		if session.Notices != nil {
 			notices = append(notices, session.Notices()...)
 		}
@@ -111,12 +125,6 @@ func (s *Server) healthNow() *health {
 func (s *Server) delivery(h *health, session *Session) string {
 	if session.Delivery == nil {
 		return ""
-	}
-	known := func(ms int64) *int64 {
-		if ms == 0 {
-			return nil
-		}
-		return &ms
 	}
 	d := session.Delivery.Status()
 	h.LastPushTime, h.LastPushSuccess, h.NextPushTime = known(d.LastAttempt), known(d.LastSuccess), known(d.NextAttempt)
@@ -140,6 +148,24 @@ func (s *Server) delivery(h *health, session *Session) string {
 		return fmt.Sprintf("the oldest event waits for delivery since %s; the last error: %s", age.Round(time.Second), d.LastError)
 	}
 	return ""
+}
+
+// cleaning adds how deleting goes, and returns why the budget of the disk is not kept, or "".
+func cleaning(h *health, session *Session) string {
+	if session.Janitor == nil {
+		return ""
+	}
+	j := session.Janitor()
+	h.Janitor = &janitor{known(j.LastRun), j.Deleted, j.Texts, j.OverBytes, j.Doubt}
+	return j.Reason
+}
+
+// known returns a time, or nil for none.
+func known(ms int64) *int64 {
+	if ms == 0 {
+		return nil
+	}
+	return &ms
 }
 
 // fault returns why events cannot be stored at the moment, or "".

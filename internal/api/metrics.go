@@ -15,7 +15,7 @@ import (
 
 // getMetrics answers from memory, as health does.
 func (s *Server) getMetrics(r *http.Request) (response, error) {
-	h := s.healthNow()
+	h := s.health()
 	f := &metrics.Figures{
 		Now: time.Now(), Version: s.opts.Version, Status: h.Status, Reasons: len(h.Reasons), Ready: s.notReady() == "",
 		Requests: s.requests.list(),
@@ -74,14 +74,14 @@ func (t *tally) add(r route, status int) {
 	t.n[answered{r.method, r.path, status}]++
 }
 
-func (t *tally) list() []metrics.Requests {
+func (t *tally) list() []*metrics.Requests {
 	t.mu.Lock()
-	list := make([]metrics.Requests, 0, len(t.n))
+	list := make([]*metrics.Requests, 0, len(t.n))
 	for a, n := range t.n {
-		list = append(list, metrics.Requests{Method: a.method, Path: a.path, Status: a.status, N: n})
+		list = append(list, &metrics.Requests{Method: a.method, Path: a.path, Status: a.status, N: n})
 	}
 	t.mu.Unlock()
-	slices.SortFunc(list, func(a, b metrics.Requests) int {
+	slices.SortFunc(list, func(a, b *metrics.Requests) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method), cmp.Compare(a.Status, b.Status))
 	})
 	return list

@@ -25,8 +25,6 @@ type DeliveryStatus struct {
 	Refused     bool   // the remote will take nothing until somebody changes a setting
 	Failures    int    // attempts in a row
 	Oldest      int64  // when the oldest event that waits happened
-	Attempts    int64  // since the database was opened
-	Failed      int64  // of those
 }
 
 // DeliveryResult is what came of a round.

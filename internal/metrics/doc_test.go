@@ -83,7 +83,7 @@ func TestDocsKnowAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`p\.begin\(\w+, (ns\+)?"(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		for _, m := range regexp.MustCompile(`p\.(?:begin\(\w+, |gauge\(|counter\()(ns\+)?"(\w+)"`).FindAllStringSubmatch(string(source), -1) {
 			name := m[2]
 			if m[1] != "" {
 				name = ns + name
@@ -164,7 +164,7 @@ func everything(t testing.TB) *Figures {
 	w.Count(dropped)
 	return &Figures{
 		Now: time.UnixMilli(now), Version: "v1.2.3", Status: "degraded", Reasons: 2, Ready: true, Writer: w,
-		Requests: []Requests{{"POST", "/v1/traces", 202, 1}},
+		Requests: []*Requests{{"POST", "/v1/traces", 202, 1}},
 		Parts: Parts{
 			Push: func() []Remote {
 				return []Remote{{"example.com", now - 2000, now - 3000, now + 4000, now - 5000, 1, true, 9, 2}}

@@ -35,7 +35,7 @@ type Figures struct {
 	Status   string         // "ok", "degraded" or "error", as in /health
 	Reasons  int            // why it is not ok
 	Ready    bool           // events can be stored
-	Requests []Requests     // answered
+	Requests []*Requests    // answered
 	Writer   *writer.Writer // nil while no database was open
 	Parts    Parts
 }
@@ -145,8 +145,7 @@ func state(p *page, f *Figures) {
 	for _, s := range []string{"ok", "degraded", "error"} {
 		p.flag(f.Status == s, s)
 	}
-	p.begin(gauge, ns+"health_reasons", "How many reasons /health gives for not being ok.")
-	p.count(int64(f.Reasons))
+	p.gauge(ns+"health_reasons", "How many reasons /health gives for not being ok.", int64(f.Reasons))
 }
 
 func requests(p *page, f *Figures) {
@@ -165,35 +164,23 @@ func events(p *page, f *Figures) {
 	for i, kind := range writer.Kinds {
 		p.count(b.ReceivedByKind[i], kind)
 	}
-	p.begin(gauge, ns+"events_pending", "Events stored that no remote has taken.")
-	p.count(b.Pending())
-	p.begin(counter, ns+"events_delivered_total", "Events that a remote has taken.")
-	p.count(b.Delivered)
-	p.begin(gauge, ns+"events_quarantined", "Events that the remote rejects and that wait for somebody to look.")
-	p.count(b.Quarantined)
+	p.gauge(ns+"events_pending", "Events stored that no remote has taken.", b.Pending())
+	p.counter(ns+"events_delivered_total", "Events that a remote has taken.", b.Delivered)
+	p.gauge(ns+"events_quarantined", "Events that the remote rejects and that wait for somebody to look.", b.Quarantined)
 	p.begin(counter, ns+"events_dropped_total", "Events deleted undelivered although there is a remote, by reason.", "reason")
 	for _, reason := range slices.Sorted(maps.Keys(b.DroppedByReason)) {
 		p.count(b.DroppedByReason[reason], reason)
 	}
-	p.begin(counter, ns+"events_expired_total", "Events deleted by age or size while there was no remote.")
-	p.count(b.Expired)
-	p.begin(counter, ns+"events_refused_total", "Events never stored: malformed ones, and a request that could not be read counts as one.")
-	p.count(b.Refused)
-	p.begin(counter, ns+"events_duplicate_total", "Events that were stored already.")
-	p.count(b.Duplicates)
-	p.begin(counter, ns+"events_ignored_total", "OTLP log records and data points that are not kept by design.")
-	p.count(b.Ignored)
-	p.begin(counter, ns+"events_repaired_total", "Events stored with a value replaced.")
-	p.count(b.Repaired)
-	p.begin(counter, ns+"secrets_masked_total", "Secrets masked before events were stored.")
-	p.count(b.Masked)
-	p.begin(gauge, ns+"queue_batches", "Requests that wait for their commit.")
-	p.count(int64(f.Writer.Depth()))
+	p.counter(ns+"events_expired_total", "Events deleted by age or size while there was no remote.", b.Expired)
+	p.counter(ns+"events_refused_total", "Events never stored: malformed ones, and a request that could not be read counts as one.", b.Refused)
+	p.counter(ns+"events_duplicate_total", "Events that were stored already.", b.Duplicates)
+	p.counter(ns+"events_ignored_total", "OTLP log records and data points that are not kept by design.", b.Ignored)
+	p.counter(ns+"events_repaired_total", "Events stored with a value replaced.", b.Repaired)
+	p.counter(ns+"secrets_masked_total", "Secrets masked before events were stored.", b.Masked)
+	p.gauge(ns+"queue_batches", "Requests that wait for their commit.", int64(f.Writer.Depth()))
 	waiting, limit := f.Writer.QueueBytes()
-	p.begin(gauge, ns+"queue_bytes", "Size of the requests that wait for their commit.")
-	p.count(waiting)
-	p.begin(gauge, ns+"queue_limit_bytes", "Size from which requests are refused with 503.")
-	p.count(limit)
+	p.gauge(ns+"queue_bytes", "Size of the requests that wait for their commit.", waiting)
+	p.gauge(ns+"queue_limit_bytes", "Size from which requests are refused with 503.", limit)
 }
 
 func database(p *page, f *Figures) {
@@ -203,15 +190,11 @@ func database(p *page, f *Figures) {
 	took, failed := f.Writer.Tally().Commits()
 	p.begin(histogram, ns+"commit_duration_seconds", "Time that the transactions took that stored events.")
 	p.distribution(&took)
-	p.begin(counter, ns+"commit_failures_total", "Transactions of events that the database did not take.")
-	p.count(failed)
+	p.counter(ns+"commit_failures_total", "Transactions of events that the database did not take.", failed)
 	size, wal := f.Writer.Sizes()
-	p.begin(gauge, ns+"database_size_bytes", "Size of the database file.")
-	p.count(size)
-	p.begin(gauge, ns+"database_wal_size_bytes", "Size of the database's write-ahead log.")
-	p.count(wal)
-	p.begin(counter, ns+"databases_moved_aside_total", "Damaged databases before this one that were put out of the way.")
-	p.count(f.Writer.Books().MovedAside)
+	p.gauge(ns+"database_size_bytes", "Size of the database file.", size)
+	p.gauge(ns+"database_wal_size_bytes", "Size of the database's write-ahead log.", wal)
+	p.counter(ns+"databases_moved_aside_total", "Damaged databases before this one that were put out of the way.", f.Writer.Books().MovedAside)
 }
 
 func calls(p *page, f *Figures) {
@@ -246,8 +229,8 @@ func calls(p *page, f *Figures) {
 		p.count(c.Unmetered, c.Provider, c.Model)
 	}
 	p.begin(histogram, ns+"llm_call_duration_seconds", "Time that these calls took, of those that report it.", "provider", "model")
-	for i := range list {
-		p.distribution(&list[i].Latency, list[i].Provider, list[i].Model)
+	for _, c := range list {
+		p.distribution(&c.Latency, c.Provider, c.Model)
 	}
 }
 
@@ -290,8 +273,7 @@ func host(p *page, f *Figures) {
 	h := f.Parts.Host()
 	p.begin(gauge, ns+"host_reading_timestamp_seconds", "When the host was measured last. The other figures of the host are left out when that is long ago.")
 	p.moment(h.At)
-	p.begin(counter, ns+"host_readings_lost_total", "Readings of the host that could not be stored.")
-	p.count(h.Lost)
+	p.counter(ns+"host_readings_lost_total", "Readings of the host that could not be stored.", h.Lost)
 	if f.Now.Sub(time.UnixMilli(h.At)) > staleAfter*h.Interval {
 		return
 	}
@@ -322,14 +304,12 @@ func agent(p *page, f *Figures) {
 	p.flag(a.Running)
 	p.begin(gauge, ns+"agent_last_seen_timestamp_seconds", "When the agent's process was seen last; left out if it never was, as in another container.")
 	p.moment(a.SeenAt)
-	p.begin(counter, ns+"agent_restarts_total", "Restarts of the agent's process that were seen since this one began.")
-	p.count(int64(a.Restarts))
+	p.counter(ns+"agent_restarts_total", "Restarts of the agent's process that were seen since this one began.", int64(a.Restarts))
 	p.begin(gauge, ns+"agent_crash_loop", "Whether the agent's process restarts again and again.")
 	p.flag(a.CrashLoop)
 	p.begin(gauge, ns+"agent_silent", "Whether the agent is busy and its calls do not arrive any more.")
 	p.flag(a.Silent)
-	p.begin(gauge, ns+"agent_events_waiting", "Events about the agent that could not be stored yet.")
-	p.count(int64(a.Waiting))
+	p.gauge(ns+"agent_events_waiting", "Events about the agent that could not be stored yet.", int64(a.Waiting))
 	if !a.Running {
 		return
 	}
@@ -361,18 +341,12 @@ func log(p *page, f *Figures) {
 		return
 	}
 	l := f.Parts.Log()
-	p.begin(gauge, ns+"log_files", "Files of the agent's log that are followed.")
-	p.count(int64(l.Files))
-	p.begin(gauge, ns+"log_behind_bytes", "What of them was not read yet.")
-	p.count(l.Behind)
-	p.begin(counter, ns+"log_lines_total", "Lines read.")
-	p.count(l.Lines)
-	p.begin(counter, ns+"log_events_total", "Events made of lines.")
-	p.count(l.Events)
-	p.begin(counter, ns+"log_twins_total", "Lines that had come by OTLP already.")
-	p.count(l.Twins)
-	p.begin(counter, ns+"log_refused_total", "Events not stored because there were too many at once.")
-	p.count(l.Refused)
+	p.gauge(ns+"log_files", "Files of the agent's log that are followed.", int64(l.Files))
+	p.gauge(ns+"log_behind_bytes", "What of them was not read yet.", l.Behind)
+	p.counter(ns+"log_lines_total", "Lines read.", l.Lines)
+	p.counter(ns+"log_events_total", "Events made of lines.", l.Events)
+	p.counter(ns+"log_twins_total", "Lines that had come by OTLP already.", l.Twins)
+	p.counter(ns+"log_refused_total", "Events not stored because there were too many at once.", l.Refused)
 	p.begin(gauge, ns+"log_last_line_timestamp_seconds", "When the last line was written.")
 	p.moment(l.LastLineAt)
 }
@@ -388,8 +362,6 @@ func janitor(p *page, f *Figures) {
 	for _, reason := range slices.Sorted(maps.Keys(j.Deleted)) {
 		p.count(j.Deleted[reason], reason)
 	}
-	p.begin(counter, ns+"janitor_stripped_total", "Calls whose texts were deleted since the process began.")
-	p.count(j.Texts)
-	p.begin(gauge, ns+"janitor_over_bytes", "By how much the database is too large, or its volume too full, after what could be deleted.")
-	p.count(max(j.OverBytes, 0))
+	p.counter(ns+"janitor_stripped_total", "Calls whose texts were deleted since the process began.", j.Texts)
+	p.gauge(ns+"janitor_over_bytes", "By how much the database is too large, or its volume too full, after what could be deleted.", max(j.OverBytes, 0))
 }

@@ -48,7 +48,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 // Nothing in the value of a label ends it, and numbers are written in full.
 func TestSyntax(t *testing.T) {
 	f := &Figures{
-		Now: time.Now(), Requests: []Requests{{"GET", "a\\b\"c\nd", 200, 1 << 40}},
+		Now: time.Now(), Requests: []*Requests{{"GET", "a\\b\"c\nd", 200, 1 << 40}},
 		Parts: Parts{Push: func() []Remote { return []Remote{{Name: "a:1", LastAttempt: 1764064800123}, {Name: "b:2"}} }},
 	}
 	page := string(Write(f, false))

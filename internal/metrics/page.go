@@ -41,6 +41,18 @@ func (p *page) begin(k kind, name, help string, labels ...string) {
 	p.metric, p.begun = metric{k, name, help, labels}, false
 }
 
+// gauge writes a gauge that is a whole number and has no labels.
+func (p *page) gauge(name, help string, n int64) {
+	p.begin(gauge, name, help)
+	p.count(n)
+}
+
+// counter writes a counter that has no labels.
+func (p *page) counter(name, help string, n int64) {
+	p.begin(counter, name, help)
+	p.count(n)
+}
+
 // sample writes a sample with the values of its labels.
 func (p *page) sample(value float64, labels ...string) {
 	p.head()

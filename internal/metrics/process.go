@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"os"
 	"runtime"
-	rtm "runtime/metrics"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,7 +14,7 @@ import (
 var started = time.Now()
 
 // process writes the metrics that every program has, under their usual names. None of
-// them stops the program; what the system does not tell is left out.
+// them is about the record; what the system does not tell is left out.
 func process(p *page, _ *Figures) {
 	p.begin(gauge, "process_start_time_seconds", "When the process began.")
 	p.moment(started.UnixMilli())
@@ -24,10 +24,8 @@ func process(p *page, _ *Figures) {
 		p.sample(float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9)
 	}
 	if virtual, resident, ok := memory(); ok {
-		p.begin(gauge, "process_virtual_memory_bytes", "Virtual memory.")
-		p.count(virtual)
-		p.begin(gauge, "process_resident_memory_bytes", "Resident memory.")
-		p.count(resident)
+		p.gauge("process_virtual_memory_bytes", "Virtual memory.", virtual)
+		p.gauge("process_resident_memory_bytes", "Resident memory.", resident)
 	}
 	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
 		p.begin(gauge, "process_open_fds", "File descriptors that are open.")
@@ -40,31 +38,15 @@ func process(p *page, _ *Figures) {
 	}
 	p.begin(gauge, "go_info", "The Go that built it: always 1.", "version")
 	p.count(1, runtime.Version())
-	samples := make([]rtm.Sample, len(goMetrics))
-	for i, m := range goMetrics {
-		samples[i].Name = m.from
-	}
-	rtm.Read(samples)
-	for i, m := range goMetrics {
-		if samples[i].Value.Kind() == rtm.KindUint64 {
-			p.begin(m.kind, m.name, m.help)
-			p.sample(float64(samples[i].Value.Uint64()))
-		}
-	}
-}
-
-// goMetrics are read from the runtime without stopping it.
-var goMetrics = []struct {
-	from string
-	metric
-}{
-	{"/sched/goroutines:goroutines", metric{gauge, "go_goroutines", "Goroutines that exist.", nil}},
-	{"/sched/gomaxprocs:threads", metric{gauge, "go_sched_gomaxprocs_threads", "Threads that may run Go code at once.", nil}},
-	{"/memory/classes/heap/objects:bytes", metric{gauge, "go_memstats_heap_alloc_bytes", "Heap in use by objects, dead ones that were not collected yet included.", nil}},
-	{"/gc/heap/objects:objects", metric{gauge, "go_memstats_heap_objects", "Objects on the heap.", nil}},
-	{"/memory/classes/total:bytes", metric{gauge, "go_memstats_sys_bytes", "Memory that the Go runtime has from the system.", nil}},
-	{"/gc/gomemlimit:bytes", metric{gauge, "go_gc_gomemlimit_bytes", "Limit on memory that the collector keeps to.", nil}},
-	{"/gc/cycles/total:gc-cycles", metric{counter, "go_gc_cycles_total", "Collections that were completed.", nil}},
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m) // which stops the program for some microseconds
+	p.gauge("go_goroutines", "Goroutines that exist.", int64(runtime.NumGoroutine()))
+	p.gauge("go_sched_gomaxprocs_threads", "Threads that may run Go code at once.", int64(runtime.GOMAXPROCS(0)))
+	p.gauge("go_memstats_heap_alloc_bytes", "Heap in use by objects, dead ones that were not collected yet included.", int64(m.HeapAlloc))
+	p.gauge("go_memstats_heap_objects", "Objects on the heap.", int64(m.HeapObjects))
+	p.gauge("go_memstats_sys_bytes", "Memory that the Go runtime has from the system.", int64(m.Sys))
+	p.gauge("go_gc_gomemlimit_bytes", "Limit on memory that the collector keeps to.", debug.SetMemoryLimit(-1))
+	p.counter("go_gc_cycles_total", "Collections that were completed.", int64(m.NumGC))
 }
 
 // memory returns the sizes of the process, where there is /proc.

@@ -507,7 +507,7 @@ type Extent struct {
 
 // Extent returns what there is.
 func (v *View) Extent(ctx context.Context) (Extent, error) {
-	r, err := v.q.Extent(ctx)
+	r, err := v.q.FirstAndLast(ctx)
 	at := func(ms int64) *int64 {
 		if ms == 0 {
 			return nil

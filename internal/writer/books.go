@@ -37,6 +37,7 @@ const (
 	Refused    = "refused"     // never stored
 	Ignored    = "ignored"     // understood, and not kept by design
 	Repaired   = "repaired"    // stored with a value replaced
+	Stripped   = "stripped"    // kept without its texts, which took too much room
 	Masked     = "masked"      // secrets replaced, by the rule that found them
 	MovedAside = "moved_aside" // a damaged database put out of the way
 	Replaced   = "replaced"    // a database whose file went away under us

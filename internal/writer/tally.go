@@ -3,6 +3,7 @@ package writer
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -81,21 +82,18 @@ func NewTally() *Tally {
 	}
 }
 
-// Calls returns the counts of each model, in the order of their names.
-func (t *Tally) Calls() []Calls {
+// Calls returns copies of the counts of each model, in the order of their names.
+func (t *Tally) Calls() []*Calls {
 	t.mu.Lock()
-	list := make([]Calls, 0, len(t.calls))
+	list := make([]*Calls, 0, len(t.calls))
 	for _, c := range t.calls {
 		copied := *c
-		copied.ByStatus = make(map[string]int64, len(c.ByStatus))
-		for status, n := range c.ByStatus {
-			copied.ByStatus[status] = n
-		}
+		copied.ByStatus = maps.Clone(c.ByStatus)
 		copied.Latency.Counts = slices.Clone(c.Latency.Counts)
-		list = append(list, copied)
+		list = append(list, &copied)
 	}
 	t.mu.Unlock()
-	slices.SortFunc(list, func(a, b Calls) int {
+	slices.SortFunc(list, func(a, b *Calls) int {
 		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Model, b.Model))
 	})
 	return list

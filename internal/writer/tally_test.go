@@ -17,7 +17,7 @@ func tallied(t *testing.T, tally *writer.Tally, model string) writer.Calls {
 	t.Helper()
 	for _, c := range tally.Calls() {
 		if c.Model == model {
-			return c
+			return *c
 		}
 	}
 	t.Fatalf("%s is not counted", model)
@@ -51,7 +51,7 @@ func TestTally(t *testing.T) {
 			Bounds: []float64{.25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}, Counts: []int64{0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1}, Sum: 1.5 + 2.5 + 301,
 		},
 	}
-	if diff := cmp.Diff([]writer.Calls{want}, f.Tally().Calls()); diff != "" {
+	if diff := cmp.Diff([]*writer.Calls{&want}, f.Tally().Calls()); diff != "" {
 		t.Error(diff)
 	}
 	took, failed := f.Tally().Commits()
@@ -61,7 +61,7 @@ func TestTally(t *testing.T) {
 	// Who has it may keep it.
 	f.Tally().Calls()[0].ByStatus["ok"] = 99
 	f.Tally().Calls()[0].Latency.Counts[3] = 99
-	if diff := cmp.Diff([]writer.Calls{want}, f.Tally().Calls()); diff != "" {
+	if diff := cmp.Diff([]*writer.Calls{&want}, f.Tally().Calls()); diff != "" {
 		t.Errorf("after a change outside: %s", diff)
 	}
 }
