@@ -6,12 +6,13 @@ GENAI_PRICES_DATE := 2026-09-23
 FUZZTIME ?= 30s
 BENCHTIME ?= 60000x
 KILLS ?= 100
+SOAK ?= 3m
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run demo migrate test race e2e crash fuzz bench generate prices verify build clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run demo migrate test race e2e screenshots crash soak fuzz bench generate prices verify build image clean bin/openclaw-trace bin/sqlc-bulk
 
 # Sample data never mix with real ones.
 demo: export OCT_DB_PATH := $(CURDIR)/data/demo.db
@@ -39,12 +40,19 @@ test: ## run the tests
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
-e2e: ## run the built binary behind a real OpenTelemetry Collector
+e2e: ## run the built binary behind a real OpenTelemetry Collector, scraped by Prometheus, and its pages in Chromium
 	for m in e2e/*/go.mod; do (cd $$(dirname $$m) && go mod tidy -diff && go vet ./... && go test -count=1 ./...) || exit; done
+
+screenshots: ## take the pictures of the README anew; needs Chromium
+	cd e2e/browser && go test -count=1 -run '^TestScreenshots$$' . -args -screenshots
 
 crash: ## kill, fill disks, cut power: the tests that take long
 	go test -count=1 -timeout 30m ./internal/writer -args -long
 	go test -count=1 -timeout 30m -v ./cmd/openclaw-trace -args -kills=$(KILLS) -long
+
+soak: ## a virtual month inside the disk budget; then SOAK of load among faults, judged by the slope
+	go test -count=1 -timeout 30m -v -run '^TestMonth$$' ./internal/janitor -args -long
+	go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/openclaw-trace -args -soak $(SOAK)
 
 fuzz: ## fuzz each target for FUZZTIME
 	for f in FuzzProtobufTraces FuzzProtobufLogs FuzzJSONTraces; do \
@@ -79,6 +87,9 @@ verify: bin/sqlc-bulk ## fail if something generated or formatted is stale
 build: ## build static binaries for the supported platforms
 	for p in linux/amd64 linux/arm64 darwin/arm64; do GOOS=$${p%/*} GOARCH=$${p#*/} \
 		go build -trimpath -ldflags '$(LDFLAGS)' -o bin/openclaw-trace-$${p%/*}-$${p#*/} ./cmd/openclaw-trace || exit; done
+
+image: ## build the container image openclaw-trace
+	docker build -f deploy/Dockerfile -t openclaw-trace --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
 
 bin/openclaw-trace:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/openclaw-trace

@@ -33,15 +33,10 @@ const (
 var layers = [][]string{
 	{command},
 	{"internal/api", "internal/dashboard", "internal/tail", "internal/hoststat", "internal/agentproc", "internal/push", "internal/janitor", "internal/demo"},
-	{"internal/view", "internal/otlp", "internal/genai", "internal/dashboard/chart", "internal/readable"},
+	{"internal/view", "internal/otlp", "internal/genai", "internal/metrics", "internal/dashboard/chart", "internal/readable"},
 	{"internal/writer"},
 	{"internal/redact", "internal/pricing", "internal/store", "internal/cgroup"},
 	{"db", "migrations", "internal/config", "internal/pricing/json5", "internal/dashboard/html"},
-}
-
-// absent are packages of layers that do not exist yet.
-var absent = []string{
-	"internal/janitor",
 }
 
 // sideways are the imports allowed inside a layer.
@@ -77,12 +72,7 @@ func TestImportsPointDown(t *testing.T) {
 		}
 	}
 	for name := range depth {
-		switch {
-		case slices.Contains(absent, name):
-			if found[name] {
-				t.Errorf("%s exists: take it out of absent, so that its going is noticed", name)
-			}
-		case !found[name]:
+		if !found[name] {
 			t.Errorf("layers names %s, which is not in the binary: rename or remove it there", name)
 		}
 	}

@@ -112,6 +112,150 @@ var plans = map[string][]string{
 	"DeleteQuarantine": {"SEARCH quarantine USING INTEGER PRIMARY KEY (rowid=?)"},
 	"TrimQuarantine":   {"SEARCH quarantine USING INTEGER PRIMARY KEY (rowid<?)", "SCALAR SUBQUERY 1", "SCAN q"},
 
+	"DeleteCalls": {
+		"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING COVERING INDEX idx_llm_synced (synced=? AND created_at<?)",
+	},
+	"DeleteErrors": {
+		"SEARCH error_events USING INTEGER PRIMARY KEY (rowid=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING COVERING INDEX idx_errors_synced (synced=? AND created_at<?)",
+	},
+	"DeleteSpans": {
+		"SEARCH spans USING INTEGER PRIMARY KEY (rowid=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING COVERING INDEX idx_spans_synced (synced=? AND created_at<?)",
+	},
+	"DeleteEvents": {
+		"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING COVERING INDEX idx_events_synced (synced=? AND created_at<?)",
+	},
+	"DeleteReadings": {
+		"SEARCH system_metrics USING INTEGER PRIMARY KEY (rowid=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING COVERING INDEX idx_metrics_synced (synced=? AND created_at<?)",
+	},
+	"AnyQuarantined": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1",
+		"SEARCH quarantine USING COVERING INDEX sqlite_autoindex_quarantine_1 (kind=?)",
+	},
+	"ForgetCalls": {
+		"SEARCH quarantine USING COVERING INDEX sqlite_autoindex_quarantine_1 (kind=? AND event_id=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING INDEX idx_llm_synced (synced=? AND created_at<?)",
+	},
+	"ForgetErrors": {
+		"SEARCH quarantine USING COVERING INDEX sqlite_autoindex_quarantine_1 (kind=? AND event_id=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING INDEX idx_errors_synced (synced=? AND created_at<?)",
+	},
+	"ForgetSpans": {
+		"SEARCH quarantine USING COVERING INDEX sqlite_autoindex_quarantine_1 (kind=? AND event_id=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING INDEX idx_spans_synced (synced=? AND created_at<?)",
+	},
+	"ForgetEvents": {
+		"SEARCH quarantine USING COVERING INDEX sqlite_autoindex_quarantine_1 (kind=? AND event_id=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING INDEX idx_events_synced (synced=? AND created_at<?)",
+	},
+	"ForgetReadings": {
+		"SEARCH quarantine USING COVERING INDEX sqlite_autoindex_quarantine_1 (kind=? AND event_id=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH x USING INDEX idx_metrics_synced (synced=? AND created_at<?)",
+	},
+	"OldestOf": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1",
+		"SEARCH x0 USING COVERING INDEX idx_errors_synced (synced=?)",
+		"SCALAR SUBQUERY 2",
+		"SEARCH x1 USING COVERING INDEX idx_llm_synced (synced=?)",
+		"SCALAR SUBQUERY 3",
+		"SEARCH x2 USING COVERING INDEX idx_spans_synced (synced=?)",
+		"SCALAR SUBQUERY 4",
+		"SEARCH x3 USING COVERING INDEX idx_events_synced (synced=?)",
+		"SCALAR SUBQUERY 5",
+		"SEARCH x4 USING COVERING INDEX idx_metrics_synced (synced=?)",
+	},
+	"NewestRow": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1",
+		"SEARCH x0 USING COVERING INDEX idx_errors_created",
+		"SCALAR SUBQUERY 2",
+		"SEARCH x1 USING COVERING INDEX idx_llm_created",
+		"SCALAR SUBQUERY 3",
+		"SEARCH x2 USING COVERING INDEX idx_spans_created",
+		"SCALAR SUBQUERY 4",
+		"SEARCH x3 USING COVERING INDEX idx_events_created",
+		"SCALAR SUBQUERY 5",
+		"SEARCH x4 USING COVERING INDEX idx_metrics_created",
+	},
+	"LastRowIDs": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1",
+		"SEARCH x0",
+		"SCALAR SUBQUERY 2",
+		"SEARCH x1",
+		"SCALAR SUBQUERY 3",
+		"SEARCH x2",
+		"SCALAR SUBQUERY 4",
+		"SEARCH x3",
+		"SCALAR SUBQUERY 5",
+		"SEARCH x4",
+	},
+	"GetJanitor":  {"SEARCH meta USING PRIMARY KEY (key=?)"},
+	"ListTexts":   {"SEARCH llm_traces USING INDEX idx_llm_synced (synced=? AND created_at>?)"},
+	"DropTexts":   {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
+	"CallFromEnd": {"SCAN newest"},
+	"DeleteUsage": {
+		"SEARCH usage USING PRIMARY KEY (granularity=? AND start_at=?)",
+		"SCALAR SUBQUERY 1",
+		"SEARCH u USING PRIMARY KEY (granularity=? AND start_at<?)",
+	},
+	"DeleteLatency": {
+		"SEARCH latency USING PRIMARY KEY (granularity=? AND start_at=?)",
+		"SCALAR SUBQUERY 1",
+		"SEARCH l USING PRIMARY KEY (granularity=? AND start_at<?)",
+	},
+	"DeleteOldSessions": {
+		"SEARCH sessions USING PRIMARY KEY (session_id=?)",
+		"LIST SUBQUERY 1",
+		"SEARCH s USING COVERING INDEX idx_sessions_last (last_at<?)",
+	},
+	"SessionFromEnd":     {"SCAN newest USING COVERING INDEX idx_sessions_last"},
+	"DeleteOldAttempts":  {"SCAN push_log"},
+	"DeleteOldPositions": {"SCAN log_positions"},
+	"CountOld": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1",
+		"SEARCH x0 USING COVERING INDEX idx_errors_synced (synced=? AND created_at<?)",
+		"SCALAR SUBQUERY 2",
+		"SEARCH x1 USING COVERING INDEX idx_llm_synced (synced=? AND created_at<?)",
+		"SCALAR SUBQUERY 3",
+		"SEARCH x2 USING COVERING INDEX idx_spans_synced (synced=? AND created_at<?)",
+		"SCALAR SUBQUERY 4",
+		"SEARCH x3 USING COVERING INDEX idx_events_synced (synced=? AND created_at<?)",
+		"SCALAR SUBQUERY 5",
+		"SEARCH x4 USING COVERING INDEX idx_metrics_synced (synced=? AND created_at<?)",
+	},
+	"FindCall":          {"SEARCH llm_traces USING COVERING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"ListSessionCalls":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"ListSessionSpans":  {"SEARCH spans USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"ListSessionEvents": {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"DeleteCall":        {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid=?)"},
+	"DeleteSpan":        {"SEARCH spans USING INTEGER PRIMARY KEY (rowid=?)"},
+	"DeleteEvent":       {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid=?)"},
+	"ForgetQuarantined": {"SEARCH quarantine USING INDEX sqlite_autoindex_quarantine_1 (kind=? AND event_id=?)"},
+	"AnySession": {
+		"SCAN CONSTANT ROW",
+		"SCALAR SUBQUERY 1",
+		"SEARCH sessions USING PRIMARY KEY (session_id=?)",
+	},
+	"EraseSession": {"SEARCH sessions USING PRIMARY KEY (session_id=?)"},
+
 	"CallWindow": {"SEARCH llm_traces USING COVERING INDEX idx_llm_created (created_at>? AND created_at<?)"},
 	"CountCallsUpTo": {
 		"CO-ROUTINE some",
@@ -245,7 +389,11 @@ var plans = map[string][]string{
 
 // small tables do not grow with the events, so that they may be read whole. Of those
 // that another step of the plan makes, that step says what is read.
-var small = []string{"CONSTANT", "ledger", "log_positions", "meta", "q", "u", "l", "some"} // q is quarantine
+var small = []string{
+	"CONSTANT", "ledger", "meta", "push_log", "log_positions", "u", "l", "some",
+	"q",      // quarantine
+	"newest", // of a table, from its end; LIMIT and OFFSET end it
+}
 
 func TestPlans(t *testing.T) {
 	conn := migrated(t)

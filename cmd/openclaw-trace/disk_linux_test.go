@@ -156,9 +156,7 @@ func TestFileSizeLimit(t *testing.T) {
 	rec.mustStore(calls(r, 10))
 	rec.sendUntil(bulk(r, 300), func(a answer) bool { return a.status == http.StatusServiceUnavailable })
 	p.mustLive()
-	if h := in.health(); h.Status != "error" {
-		t.Errorf("health says %+v, want an error", h)
-	}
+	p.await("the database takes no rows", 1) // /health may say that it takes small ones again
 	rec.mustStore(calls(r, 1))
 	p.kill()
 	p = in.start()

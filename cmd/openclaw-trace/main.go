@@ -101,6 +101,11 @@ var commands = []command{
 	{"reprice", reprice, []form{
 		{"reprice [--json]", "compute the costs of stored calls anew"},
 	}},
+	{"prune", prune, []form{
+		{"prune [--json]", "delete what is too old or too much, now"},
+		{"prune --older-than 168h [--dry-run] [--json]", "the same by another age; or only count it"},
+		{"prune --call ID|--session ID [--json]", "delete a call or a session for good"},
+	}},
 	{"redact", redactInput, []form{
 		{"redact [--json] < FILE", "show what would be masked in a text, and why"},
 		{"redact --rules [--json]", "list the rules"},

@@ -15,6 +15,7 @@ import (
 var (
 	kills = flag.Int("kills", 3, "how often to kill the binary under load")
 	long  = flag.Bool("long", false, "run the tests that take long, too")
+	soak  = flag.Duration("soak", 0, "how long to run under load among faults")
 	seed  = flag.Uint64("seed", 0, "seed of random choices; 0 takes another one each time")
 )
 

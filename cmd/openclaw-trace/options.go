@@ -6,12 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
 	"github.com/kon-rad/openclaw-trace/internal/api"
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
+	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
@@ -21,14 +23,16 @@ import (
 
 // sessionOptions are what the parts of a session need.
 type sessionOptions struct {
-	writer writer.Options
-	push   *push.Options // nil without a remote
-	host   hoststat.Options
-	agent  agentproc.Options
-	tail   *tail.Options // nil if no log is followed
+	writer  writer.Options
+	push    *push.Options // nil without a remote
+	janitor janitor.Options
+	host    hoststat.Options
+	agent   agentproc.Options
+	tail    *tail.Options // nil if no log is followed
 }
 
 func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o sessionOptions, err error) {
+	o.janitor = janitorOptions(cfg, log)
 	o.host = hoststat.Options{DBPath: cfg.DBPath, Interval: cfg.MetricsInterval, Log: log}
 	o.agent = agentproc.Options{
 		Process: cfg.AgentProcess, PIDFile: cfg.AgentPIDFile, Interval: cfg.MetricsInterval,
@@ -49,6 +53,14 @@ func sessionOptionsOf(cfg *config.Config, version string, log *slog.Logger) (o s
 		o.push, err = pushOptions(cfg, version, log)
 	}
 	return o, err
+}
+
+// janitorOptions returns what the settings say of deleting.
+func janitorOptions(cfg *config.Config, log *slog.Logger) janitor.Options {
+	return janitor.Options{
+		Remote: cfg.PushEndpoint != "", Retention: time.Duration(cfg.RetentionDays) * 24 * time.Hour,
+		MaxDBBytes: int64(cfg.MaxDBBytes), MinFreeBytes: int64(cfg.MinFreeBytes), Interval: cfg.JanitorInterval, Log: log,
+	}
 }
 
 // pushOptions returns what the settings say of forwarding, or nil without a remote.
@@ -84,7 +96,7 @@ func writerOptions(cfg *config.Config, log *slog.Logger) (writer.Options, error)
 	}
 	return writer.Options{
 		MaxTextBytes: cfg.MaxText(), MaxQueueBytes: maxQueueBytes, NoContent: cfg.CaptureContent == "off",
-		Mask: newMasker(cfg), Prices: prices, Log: log,
+		Mask: newMasker(cfg), Prices: prices, Tally: writer.NewTally(), Log: log,
 	}, nil
 }
 

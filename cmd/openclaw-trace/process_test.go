@@ -71,7 +71,7 @@ func newInstance(t testing.TB, db string, settings ...string) *instance {
 	return &instance{
 		t: t, db: db, url: "http://127.0.0.1:" + port,
 		// Tests have volumes of a few MiB, on which every event would be that they are full.
-		settings: append([]string{"OCT_DB_PATH=" + db, "OCT_PORT=" + port, "OCT_OTLP_PORT=0", "OCT_MIN_FREE_BYTES=0"}, settings...),
+		settings: append([]string{"OCT_DB_PATH=" + db, "OCT_PORT=" + port, "OCT_OTLP_PORT=0", "OCT_MIN_FREE_BYTES=0", "OCT_RETENTION_DAYS=36500"}, settings...),
 		client:   &http.Client{Transport: transport, Timeout: patience},
 	}
 }

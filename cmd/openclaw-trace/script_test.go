@@ -95,7 +95,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	s.settings = nil
 	for _, name := range []string{
 		"OCT_HOST", "OCT_PORT", "OCT_OTLP_PORT", "OCT_DB_PATH", "OCT_LOG_LEVEL", "OCT_AUTH_TOKEN", "OCT_PUSH_ENDPOINT",
-		"OCT_REDACT", "OCT_CAPTURE_CONTENT", "OCT_PRICES_FILE", "OCT_LOG_PATH",
+		"OCT_REDACT", "OCT_CAPTURE_CONTENT", "OCT_PRICES_FILE", "OCT_LOG_PATH", "OCT_RETENTION_DAYS",
 	} {
 		s.settings = append(s.settings, name+"="+ts.Getenv(name))
 	}

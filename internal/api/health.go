@@ -35,6 +35,17 @@ type health struct {
 
 	Ledger          ledger           `json:"ledger"`
 	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
+
+	Janitor *janitor `json:"janitor"` // null if nothing is ever deleted
+}
+
+// janitor is what was deleted since the start of the process.
+type janitor struct {
+	LastRunTime  *int64           `json:"last_run_time"` // Unix ms
+	Deleted      map[string]int64 `json:"deleted"`       // rows, by reason
+	TextsDropped int64            `json:"texts_dropped"` // calls that lost their texts
+	OverBytes    int64            `json:"over_bytes"`    // by how much the database is too large, or the volume too full
+	Waiting      string           `json:"waiting"`       // why nothing is deleted by age, or ""
 }
 
 // ledger balances: received = pending + delivered + quarantined + dropped + expired.
@@ -92,7 +103,7 @@ func (s *Server) health() health {
 		if session.AgentLog != nil {
 			h.AgentLog = new(session.AgentLog())
 		}
-		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session)}
+		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session), cleaning(&h, session)}
 		if session.Notices != nil {
 			notices = append(notices, session.Notices()...)
 		}
@@ -114,12 +125,6 @@ func (s *Server) health() health {
 func (s *Server) delivery(h *health, session *Session) string {
 	if session.Delivery == nil {
 		return ""
-	}
-	known := func(ms int64) *int64 {
-		if ms == 0 {
-			return nil
-		}
-		return &ms
 	}
 	d := session.Delivery.Status()
 	h.LastPushTime, h.LastPushSuccess, h.NextPushTime = known(d.LastAttempt), known(d.LastSuccess), known(d.NextAttempt)
@@ -145,6 +150,24 @@ func (s *Server) delivery(h *health, session *Session) string {
 	return ""
 }
 
+// cleaning adds how deleting goes, and returns why the budget of the disk is not kept, or "".
+func cleaning(h *health, session *Session) string {
+	if session.Janitor == nil {
+		return ""
+	}
+	j := session.Janitor()
+	h.Janitor = &janitor{known(j.LastRun), j.Deleted, j.Texts, j.OverBytes, j.Doubt}
+	return j.Reason
+}
+
+// known returns a time, or nil for none.
+func known(ms int64) *int64 {
+	if ms == 0 {
+		return nil
+	}
+	return &ms
+}
+
 // fault returns why events cannot be stored at the moment, or "".
 func (s *Server) fault() string {
 	session := s.session.Load()
@@ -154,16 +177,20 @@ func (s *Server) fault() string {
 	return session.Writer.Fault()
 }
 
+// notReady returns why events should not be sent here at the moment, or "".
+func (s *Server) notReady() string {
+	select {
+	case <-s.stopped:
+		return "stopping"
+	default:
+		return s.fault()
+	}
+}
+
 // getReady answers 200 when events can be stored. A remote that does not answer is
 // no reason to send none here.
 func (s *Server) getReady(*http.Request) (response, error) {
-	fault := s.fault()
-	select {
-	case <-s.stopped:
-		fault = "stopping"
-	default:
-	}
-	if fault != "" {
+	if fault := s.notReady(); fault != "" {
 		return response{}, errUnavailable("not ready: "+fault, nil)
 	}
 	return response{status: http.StatusOK, contentType: jsonType, body: []byte(`{"status":"ready"}` + "\n")}, nil

@@ -259,7 +259,7 @@ func TestHealth(t *testing.T) {
 			"last_push_time": nil, "last_push_status": "disabled", "last_push_success": nil, "last_push_error": "",
 			"next_push_time": nil, "oldest_unsynced_age_ms": nil, "unsynced_count": 2.0,
 			"ledger":            map[string]any{"received": 2.0, "pending": 2.0, "delivered": 0.0, "quarantined": 0.0, "dropped": 0.0, "expired": 0.0},
-			"dropped_by_reason": map[string]any{},
+			"dropped_by_reason": map[string]any{}, "janitor": nil,
 		}, got)
 		if w.Code != 200 || w.Header().Get("Content-Type") != jsonType {
 			t.Errorf("%d of %s", w.Code, w.Header().Get("Content-Type"))

@@ -113,7 +113,7 @@ type Config struct {
 	// RetentionDays has an upper limit so that it fits a time.Duration.
 	RetentionDays int `env:"OCT_RETENTION_DAYS, default=3" min:"1" max:"36500" help:"Days that events are kept. With OCT_PUSH_ENDPOINT set, those that were not delivered yet are kept as long as OCT_MAX_DB_BYTES allows."`
 
-	MaxDBBytes Bytes `env:"OCT_MAX_DB_BYTES, default=268435456" min:"16MiB" help:"Largest size of the database together with its log. What goes first: delivered events, the oldest first; readings; the texts of the oldest calls, and then the calls; errors last."`
+	MaxDBBytes Bytes `env:"OCT_MAX_DB_BYTES, default=268435456" min:"48MiB" help:"Largest size of the database together with its log. What goes first: delivered events, the oldest first; readings; the texts of the oldest calls, and then the calls; errors last."`
 
 	MinFreeBytes Bytes `env:"OCT_MIN_FREE_BYTES, default=67108864" min:"0" help:"Space that is to stay free on the database's volume. When others take it, events go as with OCT_MAX_DB_BYTES, down to an eighth of that."`
 

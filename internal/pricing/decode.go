@@ -32,8 +32,8 @@ type provider struct {
 // priced by guessing either. The last period that holds counts.
 //
 // The table keeps the text, and parts of it as its strings.
-func decode(text string) (*Table, error) {
-	t := &Table{providers: make(map[string]*provider)}
+func decode(text string) (*base, error) {
+	t := &base{providers: make(map[string]*provider)}
 	id, p := "", (*provider)(nil)
 	n := 0
 	for line := range strings.Lines(text) {
@@ -54,7 +54,7 @@ func decode(text string) (*Table, error) {
 			case "source":
 				t.info.Source = value
 			case "date":
-				t.info.Date, t.info.Version = value, value
+				t.info.Date = value
 			case "licence":
 				t.info.Licence = value
 			default:
@@ -83,6 +83,13 @@ func decode(text string) (*Table, error) {
 	}
 	t.info.Providers = len(t.providers)
 	return t, nil
+}
+
+// dateOf returns the date of a table's text.
+func dateOf(text string) string {
+	_, rest, _ := strings.Cut(text, "\ndate: ")
+	date, _, _ := strings.Cut(rest, "\n")
+	return date
 }
 
 func decodePeriod(text string) (period, error) {

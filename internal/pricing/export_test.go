@@ -12,7 +12,7 @@ type Entry struct {
 
 func (t *Table) Entries() []Entry {
 	var list []Entry
-	for id, p := range t.providers {
+	for id, p := range t.base().providers {
 		for _, m := range p.models {
 			e := Entry{Provider: id, ID: m.id, Patterns: m.patterns}
 			for _, p := range m.periods {
@@ -32,7 +32,11 @@ func (t *Table) Resolved() int {
 }
 
 // Decode decodes the embedded table once more.
-func Decode() (*Table, error) { return decode(prices) }
+// Decode makes the embedded table anew.
+func Decode() (*Table, error) {
+	b, err := decode(prices)
+	return &Table{version: dateOf(prices), base: func() *base { return b }}, err
+}
 
 // Text is the embedded table.
 var Text = prices

@@ -127,15 +127,16 @@ func (t *Table) resolve(provider, name string) entry {
 		}
 		return entry{&model{id: name, name: "openrouter/" + name, periods: nothing}, Rule}
 	}
-	if p := t.providers[id]; p != nil {
+	all := t.base().providers
+	if p := all[id]; p != nil {
 		names := append(sure, tail(name))
 		for _, name := range names {
-			if e, ok := find(p, name, t.providers); ok {
+			if e, ok := find(p, name, all); ok {
 				return e
 			}
 		}
 		for _, name := range names {
-			if e, ok := guess(p, name, t.providers); ok {
+			if e, ok := guess(p, name, all); ok {
 				return e
 			}
 		}
@@ -153,7 +154,7 @@ func (t *Table) family(seller, name string) entry {
 		if f.open && (!gateways[seller] || strings.Contains(base, ":")) {
 			break // a tag like :70b, or a file somewhere
 		}
-		p := t.providers[f.provider]
+		p := t.base().providers[f.provider]
 		if e, ok := find(p, base, nil); ok {
 			return entry{e.model, Inferred}
 		}

@@ -57,8 +57,8 @@ type override struct {
 
 func (t *Table) with(list []override, file []byte) *Table {
 	sum := sha256.Sum256(file)
-	n := &Table{info: t.info, providers: t.providers, own: maps.Clone(t.own)}
-	n.info.Version += "+" + hex.EncodeToString(sum[:4])
+	n := &Table{version: t.version, base: t.base, own: maps.Clone(t.own), overrides: t.overrides}
+	n.version += "+" + hex.EncodeToString(sum[:4])
 	if n.own == nil {
 		n.own = make(map[string]*provider)
 	}
@@ -85,7 +85,7 @@ func (t *Table) with(list []override, file []byte) *Table {
 		}
 		m.periods = append(m.periods, o.period)
 		byProvider[id] = append(byProvider[id], m)
-		n.info.Overrides++
+		n.overrides++
 	}
 	for id, models := range byProvider {
 		p := &provider{models: models}

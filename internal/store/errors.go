@@ -114,3 +114,15 @@ func IsDamage(err error) bool {
 	var e *sqlite.Error
 	return errors.Is(err, ErrDamaged) || errors.As(err, &e) && damaged(e.Code())
 }
+
+// noTempDir tells whether SQLite found no folder for temporary files.
+func noTempDir(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_IOERR_GETTEMPPATH
+}
+
+// isFull tells whether the volume, or the file by its limit, has no room for a write.
+func isFull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -23,6 +24,13 @@ const applicationID = 0x4f635472
 // be deleted.
 const CheckpointPages = 4000
 
+// MaxLogBytes is from where on nothing is stored, because another program's reader keeps
+// the log from being copied back, and it would fill the disk.
+const MaxLogBytes = 4 * CheckpointPages * PageSize
+
+// PageSize is that of every database that is made here.
+const PageSize = 4096
+
 // setting is a PRAGMA and its value, spelled as SQLite reports it.
 type setting struct{ name, value string }
 
@@ -40,7 +48,7 @@ func writerSettings(synchronous string) []setting {
 		{"temp_store", "2"},
 		{"cache_size", "-4000"}, // KiB
 		{"wal_autocheckpoint", "0"},
-		{"journal_size_limit", strconv.Itoa(CheckpointPages * 4096)},
+		{"journal_size_limit", strconv.Itoa(CheckpointPages * PageSize)},
 	}
 }
 
@@ -128,9 +136,30 @@ func setSecureDelete(ctx context.Context, c *sql.Conn, mode string) error {
 	return err
 }
 
-// vacuum is no PRAGMA, but cannot be in queries/ either: it runs in no transaction.
+// vacuum is no PRAGMA, but cannot be in queries/ either: it runs in no transaction. Its
+// temporary database is as large as ours, so for this statement it is a file.
 func vacuum(ctx context.Context, c *sql.Conn) error {
+	if _, err := c.ExecContext(ctx, "PRAGMA temp_store = FILE"); err != nil {
+		return err
+	}
 	_, err := c.ExecContext(ctx, "VACUUM")
+	_, back := c.ExecContext(ctx, "PRAGMA temp_store = MEMORY")
+	return errors.Join(err, back)
+}
+
+// pages returns how many pages the database has, those of the transaction under way
+// included, and how many of them hold nothing.
+func pages(ctx context.Context, c *sql.Conn) (p Pages, err error) {
+	if err = c.QueryRowContext(ctx, "PRAGMA page_count").Scan(&p.All); err == nil {
+		err = c.QueryRowContext(ctx, "PRAGMA freelist_count").Scan(&p.Free)
+	}
+	return p, err
+}
+
+// giveBack takes up to n free pages out of the database. It has to be run by Exec:
+// through QueryRow it stops after the first page.
+func giveBack(ctx context.Context, c *sql.Conn, n int64) error {
+	_, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", n))
 	return err
 }
 
@@ -156,21 +185,22 @@ func setBusyTimeout(ctx context.Context, c *sql.Conn) error {
 }
 
 // copyBack copies the log into the database once due pages were written to it, as far
-// as readers let it, and returns how many make the next one due.
-func copyBack(ctx context.Context, c *sql.Conn, due int) (int, error) {
+// as readers let it. It returns how many make the next one due, and whether all of the
+// log was copied.
+func copyBack(ctx context.Context, c *sql.Conn, due int) (next int, all bool, err error) {
 	pages, err := pagesWritten(c, false)
 	if err != nil || pages < due {
-		return due, err
+		return due, false, err
 	}
 	var busy, frames, copied int
 	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &copied); err != nil {
-		return pages + CheckpointPages/4, err
+		return pages + CheckpointPages/4, false, err
 	}
 	if busy != 0 || copied != frames {
-		return pages + CheckpointPages/4, nil
+		return pages + CheckpointPages/16, false, nil // the reader may have gone by then
 	}
 	_, err = pagesWritten(c, true)
-	return CheckpointPages, err
+	return CheckpointPages, true, err
 }
 
 // pagesWritten returns how many pages c wrote since it was last reset.

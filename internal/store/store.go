@@ -58,6 +58,8 @@ type Store struct {
 	closing  context.Context
 	close    context.CancelFunc // ends closing
 	copyAt   int                // pages written that make the next checkpoint due
+	held     bool               // the log is as long as it may be, and cannot be copied
+	reserve  reserve
 	pragmas  map[string]string
 	tables   []string
 	version  int64
@@ -190,8 +192,14 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.readers.SetMaxOpenConns(3)
 	s.readers.SetMaxIdleConns(1)
-	_, err = verify(ctx, s.readers, readerSettings)
-	return err
+	if _, err = verify(ctx, s.readers, readerSettings); err != nil {
+		return err
+	}
+	if err := s.reserve.open(s.path); err != nil {
+		return err
+	}
+	s.setAside()
+	return nil
 }
 
 // Path returns the path of the database as it was given.
@@ -227,6 +235,69 @@ func (s *Store) Sizes() (database, wal int64) {
 // unless f fails. Nobody can cancel it: the rows of one caller share it with those
 // of others. What it returns is for Classify; a Fatal error may come after the commit.
 func (s *Store) Tx(f func(*db.Queries) error) error {
+	if s.Full() {
+		if s.setAside(); s.Full() {
+			return ErrNoRoom
+		}
+	}
+	if s.held {
+		if err := s.copyLog(nil); err != nil {
+			return err
+		}
+		if s.held {
+			return ErrHeld
+		}
+	}
+	return s.LastTx(func(q *db.Queries) error {
+		if err := f(q); err != nil {
+			return err
+		}
+		return s.fits()
+	})
+}
+
+// Held tells whether a reader keeps so long a log from being copied that no rows are
+// stored. It belongs to the goroutine that writes.
+func (s *Store) Held() bool { return s.held }
+
+// LastTx is Tx for what is to be possible when the volume is full: deleting, and what
+// leads to it.
+func (s *Store) LastTx(f func(*db.Queries) error) error {
+	return s.copyLog(s.tx(f))
+}
+
+// copyLog has the log copied if that is due, after a transaction whose error it returns.
+func (s *Store) copyLog(err error) error {
+	if isFull(err) || errors.Is(err, ErrNoRoom) {
+		// The log may be all that has no room, and it can be written over once it is copied.
+		s.copyAt = 0
+	} else if err != nil {
+		return err
+	}
+	copied, fault := false, error(nil)
+	was := s.copyAt
+	if s.held {
+		was = 0 // its reader may have gone
+	}
+	if s.copyAt, copied, fault = copyBack(context.Background(), s.conn.Conn, was); Classify(fault) == Fatal {
+		return errors.Join(err, fmt.Errorf("checkpoint: %w", fault))
+	}
+	switch {
+	case copied:
+		s.held = false
+		s.setAside()
+	case s.copyAt != was: // it was due
+		_, wal := s.Sizes()
+		s.held = wal > MaxLogBytes
+	}
+	// A disk that is full, say, may leave the log as it is, and rows go on into it.
+	if fault != nil {
+		s.opts.Log.Warn("the log cannot be copied into the database; it grows until it can", "err", fault)
+	}
+	return err
+}
+
+func (s *Store) tx(f func(*db.Queries) error) error {
 	tx, err := s.conn.BeginTx(context.Background(), nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -237,13 +308,6 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
-	}
-	// A disk that is full, say, may leave the log as it is, and rows go on into it.
-	if s.copyAt, err = copyBack(context.Background(), s.conn.Conn, s.copyAt); Classify(err) == Fatal {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	if err != nil {
-		s.opts.Log.Warn("the log cannot be copied into the database; it grows until it can", "err", err)
 	}
 	return nil
 }
@@ -262,30 +326,65 @@ func (s *Store) SyncTx(f func(*db.Queries) error) error {
 	return errors.Join(err, setSynchronous(ctx, s.conn.Conn, "normal"))
 }
 
-// SecureTx is Tx, and what it deletes or replaces is overwritten in the database, once
+// SecureTx is LastTx, and what it deletes or replaces is overwritten in the database, once
 // the log has been copied there.
 func (s *Store) SecureTx(f func(*db.Queries) error) error {
 	ctx := context.Background()
 	if err := setSecureDelete(ctx, s.conn.Conn, "ON"); err != nil {
 		return fmt.Errorf("secure delete: %w", err)
 	}
-	err := s.Tx(f)
+	err := s.LastTx(f)
 	return errors.Join(err, setSecureDelete(ctx, s.conn.Conn, "OFF"))
 }
 
+// Pages counts pages of the database.
+type Pages struct {
+	All  int64
+	Free int64 // of those, how many hold nothing and are used again before the file grows
+}
+
+// Pages belongs to the goroutine that writes. In a transaction it counts what that has
+// done so far.
+func (s *Store) Pages() (Pages, error) { return pages(context.Background(), s.conn.Conn) }
+
+// ReadPages is Pages as of the last commit, for any goroutine. It ends as Read does.
+func (s *Store) ReadPages(ctx context.Context) (p Pages, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *sql.Conn) error {
+		p, err = pages(ctx, c)
+		return err
+	})
+	return p, err
+}
+
+// Shrinks tells whether free pages can be given back to the file system. A file that
+// was not made here may lack auto_vacuum, which cannot be had later.
+func (s *Store) Shrinks() bool { return s.pragmas["auto_vacuum"] == "2" }
+
+// GiveBack takes up to n free pages out of the database, in the transaction under way.
+// The file gets shorter when the log is copied back.
+func (s *Store) GiveBack(n int64) error { return giveBack(context.Background(), s.conn.Conn, n) }
+
+// CopyBack has the transaction under way copy the log into the database once it is
+// committed, however short the log is.
+func (s *Store) CopyBack() { s.copyAt = 0 }
+
 // Rewrite makes the file anew from its rows and empties the log, so that nothing is left of
-// what was deleted or replaced. It takes as much room again while it runs, and seconds
-// for hundreds of megabytes. ErrHeld means that another program reads the database, so
+// what was deleted or replaced. It takes as much room again while it runs, beside the
+// database and among the temporary files, and seconds for hundreds of megabytes. ErrHeld means that another program reads the database, so
 // that the log still has what was there.
 func (s *Store) Rewrite() error {
 	ctx := context.Background()
 	if err := vacuum(ctx, s.conn.Conn); err != nil {
+		if noTempDir(err) {
+			err = fmt.Errorf("there is no folder for a temporary file of the database's size; set SQLITE_TMPDIR to one that can be written to: %w", err)
+		}
 		return fmt.Errorf("make the file anew: %w", err)
 	}
 	held, err := truncateWAL(ctx, s.conn.Conn)
 	if err == nil && held {
 		err = ErrHeld
 	}
+	s.setAside() // the log was cut short
 	return errors.Join(err, setBusyTimeout(ctx, s.conn.Conn))
 }
 
@@ -307,6 +406,10 @@ const ReadTimeout = 5 * time.Second
 // ReadTimeout, and when the store is closed, which waits for f to return; after that
 // Read returns ErrClosed.
 func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
+	return s.read(ctx, func(ctx context.Context, c *sql.Conn) error { return f(db.New(&reader{c, ctx})) })
+}
+
+func (s *Store) read(ctx context.Context, f func(context.Context, *sql.Conn) error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
 	if s.readers == nil {
@@ -318,7 +421,7 @@ func (s *Store) Read(ctx context.Context, f func(*db.Queries) error) error {
 	c, err := s.readers.Conn(ctx)
 	if err == nil {
 		defer c.Close() // gives it back
-		err = f(db.New(&reader{c, ctx}))
+		err = f(ctx, c)
 	}
 	if err != nil && s.closing.Err() != nil {
 		return errors.Join(ErrClosed, err)
@@ -373,4 +476,5 @@ func (s *Store) closeConns() {
 		_ = s.writers.Close()
 	}
 	s.readers, s.conn, s.writers = nil, nil, nil
+	s.reserve.close()
 }

@@ -720,3 +720,56 @@ func TestCloseEndsReaders(t *testing.T) {
 		t.Errorf("the next one was told %v", err)
 	}
 }
+
+// A program that reads for ever stops what is stored before the log fills the disk, and
+// nothing else; once it has gone, all goes on.
+func TestReaderThatStays(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	st := open(t, path)
+	defer closeStore(t, st)
+	text, n := strings.Repeat("x", 1<<20), 0
+	insert := func(q *db.Queries) error {
+		n++
+		return q.SetMeta(context.Background(), db.SetMetaParams{Key: strconv.Itoa(n), Value: text})
+	}
+	if err := st.Tx(insert); err != nil {
+		t.Fatal(err)
+	}
+	reader := look(t, path)
+	tx, err := reader.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	if err := tx.QueryRow("SELECT COUNT(*) FROM meta").Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	stored := 0
+	for err = st.Tx(insert); err == nil; err = st.Tx(insert) {
+		if stored++; stored > 200 {
+			t.Fatal("the log is not bounded")
+		}
+	}
+	const most = store.MaxLogBytes + store.CheckpointPages*store.PageSize
+	if _, wal := st.Sizes(); !errors.Is(err, store.ErrHeld) || store.Classify(err) != store.Unavailable || wal > most || stored < 50 {
+		t.Errorf("%v after %d rows and a log of %d bytes", err, stored, wal)
+	}
+	if err := st.LastTx(func(q *db.Queries) error { return q.DeleteSession(context.Background(), "s") }); err != nil {
+		t.Errorf("other work: %v", err)
+	}
+	if err := st.Tx(insert); !errors.Is(err, store.ErrHeld) {
+		t.Errorf("after other work: %v", err)
+	}
+	if err := errors.Join(tx.Rollback(), reader.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := st.Tx(insert); err != nil {
+			t.Fatalf("without the reader: %v", err)
+		}
+	}
+	if _, wal := st.Sizes(); wal > 2*store.CheckpointPages*store.PageSize {
+		t.Errorf("the log has %d bytes afterwards", wal)
+	}
+}

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/kon-rad/openclaw-trace/db"
 )
@@ -20,6 +21,9 @@ const (
 	KindDatabase = "database" // files, not events
 )
 
+// Kinds are those that are stored.
+var Kinds = [...]string{KindCall, KindError, KindSpan, KindEvent, KindReading}
+
 // Outcomes in the ledger. Received is the sum of what is pending and the next four;
 // those after them stand outside that equation.
 const (
@@ -33,6 +37,7 @@ const (
 	Refused    = "refused"     // never stored
 	Ignored    = "ignored"     // understood, and not kept by design
 	Repaired   = "repaired"    // stored with a value replaced
+	Stripped   = "stripped"    // kept without its texts, which took too much room
 	Masked     = "masked"      // secrets replaced, by the rule that found them
 	MovedAside = "moved_aside" // a damaged database put out of the way
 	Replaced   = "replaced"    // a database whose file went away under us
@@ -47,6 +52,8 @@ type Books struct {
 
 	Duplicates, Refused, Ignored, Repaired, Masked, MovedAside int64
 
+	ReceivedByKind [len(Kinds)]int64 // in the order of Kinds
+
 	DroppedByReason map[string]int64
 }
 
@@ -60,6 +67,9 @@ func (b *Books) add(e Entry, n int64) {
 	switch e.Outcome {
 	case Received:
 		b.Received += n
+		if i := slices.Index(Kinds[:], e.Kind); i >= 0 {
+			b.ReceivedByKind[i] += n
+		}
 	case Delivered:
 		b.Delivered += n
 	case Quarantined:

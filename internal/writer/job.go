@@ -19,6 +19,19 @@ type Tx struct {
 // Count adds n of e to the ledger, in the job's transaction.
 func (tx *Tx) Count(e Entry, n int64) { tx.w.delta.Add(e, n) }
 
+// Pages counts the pages of the database, with what the job has done so far.
+func (tx *Tx) Pages() (store.Pages, error) { return tx.w.st.Pages() }
+
+// GiveBack takes up to n free pages out of the database.
+func (tx *Tx) GiveBack(n int64) error { return tx.w.st.GiveBack(n) }
+
+// CopyBack has the log copied into the database after the job's commit, which is when
+// the file gets shorter.
+func (tx *Tx) CopyBack() { tx.w.st.CopyBack() }
+
+// Waiting tells whether batches wait for the job to end.
+func (tx *Tx) Waiting() bool { return tx.w.Depth() > 0 }
+
 // summarize brings the tables usage, latency and sessions up to the last call stored.
 func (tx *Tx) summarize() error {
 	if tx.summarized {
@@ -45,6 +58,18 @@ type job struct {
 // begun, and ErrClosed once the writer is closed.
 func (w *Writer) Do(ctx context.Context, do func(*Tx) error) error {
 	return w.do(ctx, &job{do: do})
+}
+
+// Erase is Do for what is to leave nothing behind: what do deletes or replaces is
+// overwritten on the disk. Remains of earlier versions of a row may lie elsewhere in the
+// file; they go with the next Scrub, which a call of Erase makes due.
+func (w *Writer) Erase(ctx context.Context, do func(*Tx) error) error {
+	return w.do(ctx, &job{secure: true, do: func(tx *Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		return tx.SetMeta(context.Background(), db.SetMetaParams{Key: metaReplaced, Value: "1"})
+	}})
 }
 
 func (w *Writer) do(ctx context.Context, j *job) error {
@@ -97,8 +122,11 @@ func (j *job) run(w *Writer) error {
 		err = w.st.Check()
 	}
 	w.working.Store(0)
-	if !j.rewrite || store.Classify(err) == store.Fatal {
-		w.report(err) // a file that cannot be made anew takes rows all the same
+	switch {
+	case j.rewrite && store.Classify(err) != store.Fatal: // the file takes rows all the same
+	case err == nil && (w.st.Full() || w.st.Held()): // but rows are not stored
+	default:
+		w.report(err)
 	}
 	if w.unsynced.IsZero() {
 		w.unsynced = time.Now()
@@ -124,7 +152,7 @@ func (j *job) transact(w *Writer, tx *Tx) error {
 	if j.rewrite {
 		return w.st.Rewrite()
 	}
-	run := w.st.Tx
+	run := w.st.LastTx
 	if j.secure {
 		run = w.st.SecureTx
 	}

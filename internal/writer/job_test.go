@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -394,4 +395,47 @@ func TestDoBesideSubmit(t *testing.T) {
 	if !slices.Equal(ids, upTo(4*each)) {
 		t.Errorf("%d calls of %d are there", len(ids), 4*each)
 	}
+}
+
+// Who keeps the database small is told of what was stored. Batches wait a moment for him
+// when he falls behind, and not once he has gone.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := open(t, newPath(t), "normal")
+		defer f.close()
+		n := 0
+		submit := func(times int) time.Duration {
+			began := time.Now()
+			for range times {
+				b := calls(n, n+1)
+				b.Calls[0].InputText = new(strings.Repeat("x", 10_000))
+				f.submit(b)
+				n++
+			}
+			return time.Since(began)
+		}
+		told := f.Growth(100_000)
+		if submit(9); len(told) != 0 {
+			t.Error("told too early")
+		}
+		if took := submit(2); len(told) != 1 || took != 0 {
+			t.Errorf("%d tokens after %s", len(told), took)
+		}
+		if took := submit(9); took != 0 {
+			t.Errorf("batches waited %s before as much again was stored", took)
+		}
+		if took := submit(5); took < 60*time.Millisecond || took > 100*time.Millisecond {
+			t.Errorf("5 batches waited %s", took)
+		}
+		<-told
+		if took := submit(5); took > 20*time.Millisecond {
+			t.Errorf("5 batches waited %s although he came", took)
+		}
+		submit(20)
+		f.Unwatched()
+		if took := submit(20); took > 20*time.Millisecond {
+			t.Errorf("20 batches waited %s for nobody", took)
+		}
+	})
 }

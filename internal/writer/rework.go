@@ -224,17 +224,22 @@ func (w *Writer) MaskStored(ctx context.Context, progress Progress) (map[string]
 			return m.total, err
 		}
 	}
-	return m.total, w.scrub(ctx)
+	if err := w.Scrub(ctx); err != nil {
+		return m.total, fmt.Errorf("what was found is masked, but the file still has remains of it; run this again: %w", err)
+	}
+	return m.total, nil
 }
 
 // maxStepBytes is how much text a step looks at, but for the last row.
 const maxStepBytes = 1 << 20
 
-// metaReplaced is the key in meta that says that the file has remains of what was masked.
+// metaReplaced is the key in meta that says that the file may have remains of what was
+// masked or erased.
 const metaReplaced = "replaced"
 
-// scrub makes the file anew if that is due.
-func (w *Writer) scrub(ctx context.Context) error {
+// Scrub makes the file anew if it may have remains of what was masked or erased. Nothing
+// is stored meanwhile: it takes seconds for hundreds of megabytes.
+func (w *Writer) Scrub(ctx context.Context) error {
 	due := false
 	err := w.Do(ctx, func(tx *Tx) error {
 		text, err := tx.GetMeta(context.Background(), metaReplaced)
@@ -248,7 +253,7 @@ func (w *Writer) scrub(ctx context.Context) error {
 		return err
 	}
 	if err := w.do(ctx, &job{rewrite: true}); err != nil {
-		return fmt.Errorf("what was found is masked, but the file still has remains of it; run this again: %w", err)
+		return err
 	}
 	return w.Do(ctx, func(tx *Tx) error {
 		return tx.SetMeta(context.Background(), db.SetMetaParams{Key: metaReplaced})

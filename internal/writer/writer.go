@@ -63,7 +63,8 @@ type Options struct {
 	NoContent     bool // keep no prompts and answers, and only numbers and names of the metadata
 	Mask          *redact.Masker
 	Prices        *pricing.Table
-	MaxQueueBytes int64 // of batches that wait
+	MaxQueueBytes int64  // of batches that wait
+	Tally         *Tally // nil is one of the Writer's own
 	Log           *slog.Logger
 }
 
@@ -81,7 +82,8 @@ type Writer struct {
 	jobs   []*job // that wait for their turn
 	counts Counts // of what has no batch: refusals
 	booked Counts // those of them that the transaction under way writes down
-	books  Books  // as of the last commit
+	growth growth
+	books  Books // as of the last commit
 	closed bool
 
 	prices   atomic.Pointer[prices]
@@ -102,6 +104,13 @@ type Writer struct {
 	delta    Counts        // the group's additions to the ledger
 	summary  summary       // of calls since the last sync
 	unsynced time.Time     // the first commit since the last sync, or zero
+}
+
+// growth tells somebody how much was stored.
+type growth struct {
+	told  chan struct{} // holds one token; nil while nobody wants to know
+	every int64
+	bytes int64 // since the last token
 }
 
 // pending is a batch on its way through the queue.
@@ -130,6 +139,9 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 		summary: newSummary(),
 	}
 	w.prices.Store(newPrices(opts.Prices))
+	if w.opts.Tally == nil {
+		w.opts.Tally = NewTally()
+	}
 	err := st.Tx(func(q *db.Queries) error {
 		ctx := context.Background()
 		if st.MovedAside() != "" {
@@ -149,6 +161,9 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 			return err
 		}
 		if err := w.summary.catchUp(ctx, q, w.last.LLMTrace); err != nil {
+			return err
+		}
+		if err := w.opts.Tally.begin(ctx, q, time.Now().UnixMilli()); err != nil {
 			return err
 		}
 		// A remote knows this database by it.
@@ -172,6 +187,78 @@ func (w *Writer) Books() Books {
 	return b
 }
 
+// Tally returns what was counted since the process began.
+func (w *Writer) Tally() *Tally { return w.opts.Tally }
+
+// QueueBytes returns the bytes of the batches that wait, and how many there may be.
+func (w *Writer) QueueBytes() (waiting, limit int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes, w.opts.MaxQueueBytes
+}
+
+// Growth returns a channel that holds a token once about so many bytes were stored since
+// the last one, so that who keeps the database small need not ask all the time. There is
+// one such channel: the last call's, until Unwatched.
+func (w *Writer) Growth(every int64) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.growth = growth{told: make(chan struct{}, 1), every: every}
+	return w.growth.told
+}
+
+// Unwatched says that nobody wants to know any more, so that groups wait for nobody.
+func (w *Writer) Unwatched() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.growth = growth{}
+}
+
+// grow adds what a group has stored.
+func (w *Writer) grow(group []*pending) {
+	var bytes int64
+	for _, p := range group {
+		bytes += p.size
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g := &w.growth
+	if g.bytes += bytes; g.told == nil || g.bytes < g.every {
+		return
+	}
+	select {
+	case g.told <- struct{}{}:
+		g.bytes = 0
+	default: // there is one already
+	}
+}
+
+// maxBrake is how long a group waits for who keeps the database small.
+const maxBrake = 20 * time.Millisecond
+
+// brake waits for a job if rows come in faster than who is told of it can look. One that
+// is busy elsewhere delays a group, and stops none.
+func (w *Writer) brake() {
+	behind := func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		g := &w.growth
+		return len(g.told) > 0 && g.bytes >= g.every && len(w.jobs) == 0
+	}
+	if !behind() {
+		return
+	}
+	timeout := time.NewTimer(maxBrake)
+	defer timeout.Stop()
+	for behind() {
+		select {
+		case <-w.wake: // what it is for is looked at next in any case
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
 // Depth returns how many batches wait.
 func (w *Writer) Depth() int {
 	w.mu.Lock()
@@ -193,12 +280,13 @@ func (w *Writer) Fault() string {
 	return ""
 }
 
-// maxLog is the size of the log from which Notice tells that it cannot be emptied.
-const maxLog = 64 << 20
+// longLog is the size of the log from which Notice tells that it cannot be emptied: with
+// twice that, nothing is stored any more.
+const longLog = store.MaxLogBytes / 2
 
 // Notice returns what people should look at although rows are stored, or "".
 func (w *Writer) Notice() string {
-	if wal := w.walSize.Load(); wal > maxLog {
+	if wal := w.walSize.Load(); wal > longLog {
 		return fmt.Sprintf("the log of the database cannot be emptied, because another program reads it or the disk is full: %d MiB", wal>>20)
 	}
 	return ""
@@ -332,7 +420,9 @@ func (w *Writer) run() {
 		closed := w.take()
 		var err error
 		if len(w.group) > 0 {
-			err = w.commit()
+			if err = w.commit(); err == nil {
+				w.brake()
+			}
 		}
 		var j *job
 		if err == nil {
@@ -462,7 +552,8 @@ func (w *Writer) answer(group []*pending, err error) {
 func (w *Writer) store(group []*pending) error {
 	defer w.reset()
 	w.takeCounts()
-	last, now := w.last, time.Now().UnixMilli()
+	begun := time.Now()
+	last, now := w.last, begun.UnixMilli()
 	w.working.Store(now)
 	err := w.st.Tx(func(q *db.Queries) error { return w.insert(q, group) })
 	if err == nil {
@@ -476,14 +567,18 @@ func (w *Writer) store(group []*pending) error {
 		w.unsynced = time.Now()
 	}
 	if err != nil {
+		w.opts.Tally.failed.Add(1)
 		w.last = last
 		w.putBack()
 		return err
 	}
+	w.opts.Tally.commits.add(time.Since(begun))
+	w.opts.Tally.add(w.calls, w.fresh)
 	for _, i := range w.fresh {
 		w.summary.add(&w.calls[i], now)
 	}
 	w.publish()
+	w.grow(group)
 	return nil
 }
 
@@ -567,6 +662,7 @@ func (w *Writer) sync() error {
 	}
 	w.working.Store(0)
 	w.report(err)
+	w.measure()
 	if err != nil {
 		if store.Classify(err) == store.Rejected {
 			// Sums that do not fit would stand in the way of every sync to come.
@@ -579,7 +675,6 @@ func (w *Writer) sync() error {
 	}
 	w.unsynced = time.Time{}
 	w.summary.reset()
-	w.measure()
 	w.publish()
 	return nil
 }
