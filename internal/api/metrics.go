@@ -20,8 +20,14 @@ func (s *Server) getMetrics(r *http.Request) (response, error) {
 		Now: time.Now(), Version: s.opts.Version, Status: h.Status, Reasons: len(h.Reasons), Ready: s.notReady() == "",
 		Requests: s.requests.list(),
 	}
-	if session := cmp.Or(s.session.Load(), s.last.Load()); session != nil {
-		f.Writer, f.Parts = session.Writer, session.Parts
+	session := s.session.Load()
+	if session != nil {
+		f.Parts = session.Parts
+	} else {
+		session = s.last.Load() // whose parts have ended
+	}
+	if session != nil {
+		f.Writer = session.Writer
 	}
 	res := response{status: http.StatusOK, contentType: metrics.TextType}
 	open := wantsOpenMetrics(r.Header.Values("Accept"))

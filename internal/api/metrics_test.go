@@ -121,8 +121,15 @@ func TestMetricsWithoutADisk(t *testing.T) {
 		for s.writer.Books().Received != 2 {
 			time.Sleep(time.Second)
 		}
+		agent := metrics.Parts{Agent: func() metrics.Agent { return metrics.Agent{Running: true} }}
+		s.Use(&api.Session{Store: s.store, Writer: s.writer, Parts: agent})
+		s.has(s.scrape(), `openclaw_trace_ready 1`, `openclaw_trace_agent_up 1`)
 		s.Lost("it is gone")
-		s.has(s.scrape(), `openclaw_trace_ready 0`, `openclaw_trace_events_received_total{kind="llm_trace"} 2`)
+		lines = s.scrape()
+		s.has(lines, `openclaw_trace_ready 0`, `openclaw_trace_events_received_total{kind="llm_trace"} 2`)
+		if lines[`openclaw_trace_agent_up 1`] {
+			t.Error("nobody watches the agent any more, and it is said to run")
+		}
 		s.Use(&api.Session{Store: s.store, Writer: s.writer})
 		s.Stop()
 		s.has(s.scrape(), `openclaw_trace_ready 0`, `openclaw_trace_health_status{status="ok"} 1`)

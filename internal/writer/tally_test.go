@@ -64,6 +64,12 @@ func TestTally(t *testing.T) {
 	if diff := cmp.Diff([]*writer.Calls{&want}, f.Tally().Calls()); diff != "" {
 		t.Errorf("after a change outside: %s", diff)
 	}
+	namesake := call(5)
+	namesake.Provider = "bedrock"
+	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{call(6), namesake}})
+	if list := f.Tally().Calls(); len(list) != 2 || list[0].ByStatus["ok"] != 3 || list[1].Provider != "bedrock" || list[1].ByStatus["ok"] != 1 {
+		t.Errorf("another provider's model of the same name: %+v", list)
+	}
 }
 
 // A counter never falls: not with another database, not with other prices, and not with
