@@ -231,7 +231,7 @@ func (t *Tail) look(now time.Time) {
 		info os.FileInfo
 		id   fileID
 	}
-	var all []found
+	var all []*found
 	reason := ""
 	paths, _ := filepath.Glob(t.pattern) // New has tried the pattern
 	for _, path := range paths {
@@ -245,9 +245,9 @@ func (t *Tail) look(now time.Time) {
 			t.opts.Log.Warn("this file is our own log and is not followed", "path", path)
 			t.ignored[id] = true
 		}
-		all = append(all, found{path, info, id})
+		all = append(all, &found{path, info, id})
 	}
-	slices.SortFunc(all, func(a, b found) int { return b.info.ModTime().Compare(a.info.ModTime()) })
+	slices.SortFunc(all, func(a, b *found) int { return b.info.ModTime().Compare(a.info.ModTime()) })
 	limit := maxFiles
 	if t.first {
 		limit = maxFirst // so that their positions are known

@@ -101,7 +101,7 @@ func (v *View) Entries(ctx context.Context, kinds []string, f Filter, p Page) (L
 				}
 				merged = append(merged, rows...)
 			}
-			slices.SortFunc(merged, func(a, b Entry) int {
+			sortRows(merged, func(a, b *Entry) int {
 				return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt),
 					cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), cmp.Compare(b.ID, a.ID))
 			})

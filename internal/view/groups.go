@@ -114,7 +114,7 @@ func (g *ErrorGroups) finish(found map[string]*ErrorGroup) {
 	for _, group := range found {
 		g.Groups = append(g.Groups, *group)
 	}
-	slices.SortFunc(g.Groups, func(a, b ErrorGroup) int {
+	sortRows(g.Groups, func(a, b *ErrorGroup) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(b.LastAt, a.LastAt), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	for _, group := range g.Groups[min(len(g.Groups), maxGroups):] {

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
@@ -134,7 +133,7 @@ func (v *View) TopSessions(ctx context.Context, f Filter, n int) (*TopSessions, 
 			top.Rows = append(top.Rows, *s)
 		}
 	}
-	slices.SortFunc(top.Rows, func(a, b Session) int {
+	sortRows(top.Rows, func(a, b *Session) int {
 		return cmp.Or(cmp.Compare(b.InRange.CostNanoUSD, a.InRange.CostNanoUSD), cmp.Compare(b.LastAt, a.LastAt), cmp.Compare(a.ID, b.ID))
 	})
 	top.Rows = top.Rows[:min(len(top.Rows), n)]

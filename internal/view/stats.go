@@ -335,7 +335,7 @@ func ranked(sums sumsBy, n int) []Named {
 	for k, s := range sums {
 		list = append(list, Named{k.provider, k.name, *s})
 	}
-	slices.SortFunc(list, func(a, b Named) int {
+	sortRows(list, func(a, b *Named) int {
 		return cmp.Or(cmp.Compare(b.Sums.CostNanoUSD, a.Sums.CostNanoUSD), cmp.Compare(b.Sums.Calls, a.Sums.Calls),
 			cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Name, b.Name))
 	})
