@@ -48,3 +48,26 @@ func TestREADMENamesCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The commands that the README shows are understood.
+func TestREADMEShowsCommands(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^openclaw-trace ([^#>|\n]+)`).FindAllStringSubmatch(block[1], -1) {
+			n++
+			cmd := exec.Command(binary, strings.Fields(m[1])...)
+			cmd.Env = []string{"OCT_DB_PATH=" + dbPath(t), "OCT_PORT=1", "OCT_OTLP_PORT=0"}
+			out, _ := cmd.CombinedOutput() // there is nothing to be shown
+			if code := cmd.ProcessState.ExitCode(); code == 2 || code < 0 {
+				t.Errorf("openclaw-trace %s: exit code %d: %s", m[1], code, out)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("README.md shows %d commands", n)
+	}
+}

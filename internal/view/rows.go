@@ -155,12 +155,38 @@ func sessionRows(get func(context.Context, *View, Page) (List[Session], error)) 
 	})
 }
 
-// EntryRows are what happened of these kinds, as f wants it.
+// EntryRows are what happened of these kinds, as f wants it, whole. A failed call comes
+// without its texts, which CallRows have.
 func EntryRows(kinds []string, f Filter) Rows {
-	return rowsOf(func(ctx context.Context, v *View, p Page) (List[Entry], error) { return v.Entries(ctx, kinds, f, p) }, same, []string{
-		"kind", "trace_id", "created_at", "name", "severity", "message", "provider", "model", "session_id", "agent", "duration_ms", "fingerprint",
-	}, func(e *Entry) []any {
-		return []any{e.Kind, e.TraceID, e.CreatedAt, e.Name, e.Severity, e.Message, e.Provider, e.Model, e.Session, e.Agent, e.DurationMS, e.Fingerprint}
+	get := func(ctx context.Context, v *View, p Page) (List[Entry], error) { return v.Entries(ctx, kinds, f, p) }
+	row := func(ctx context.Context, read Reader, e *Entry) (whole *EntryDetail, err error) {
+		err = read(ctx, func(v *View) error {
+			if e.Kind != KindCall {
+				whole, err = v.Entry(ctx, e.Kind, e.TraceID)
+				return err
+			}
+			c, err := v.Call(ctx, e.TraceID)
+			if err == nil {
+				whole = &EntryDetail{
+					Entry: *e, Message: c.ErrorMessage, Metadata: c.Metadata,
+					OTELTraceID: c.OTELTraceID, OTELSpanID: c.OTELSpanID, OTELParentID: c.OTELParentID,
+				}
+			}
+			return err
+		})
+		if errors.Is(err, ErrNotFound) {
+			return nil, nil // deleted since it was listed
+		}
+		return whole, err
+	}
+	return rowsOf(get, row, []string{
+		"kind", "trace_id", "created_at", "name", "severity", "message", "stack_trace", "provider", "model", "session_id", "agent", "duration_ms",
+		"fingerprint", "metadata", "otel_trace_id", "otel_span_id", "otel_parent_span_id",
+	}, func(e *EntryDetail) []any {
+		return []any{
+			e.Kind, e.TraceID, e.CreatedAt, e.Name, e.Severity, e.Message, e.StackTrace, e.Provider, e.Model, e.Session, e.Agent, e.DurationMS,
+			e.Fingerprint, e.Metadata, e.OTELTraceID, e.OTELSpanID, e.OTELParentID,
+		}
 	})
 }
 
