@@ -12,7 +12,7 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 SQLC := go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
 
-.PHONY: help run migrate test race e2e crash soak fuzz bench generate prices verify build image clean bin/openclaw-trace bin/sqlc-bulk
+.PHONY: help run migrate test race e2e screenshots crash soak fuzz bench generate prices verify build image clean bin/openclaw-trace bin/sqlc-bulk
 
 # One database under the working folder, unless OCT_DB_PATH says otherwise.
 run migrate: export OCT_DB_PATH := $(or $(OCT_DB_PATH),$(CURDIR)/data/openclaw-trace.db)
@@ -33,8 +33,11 @@ test: ## run the tests
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
-e2e: ## run the built binary behind a real OpenTelemetry Collector, and scraped by Prometheus
+e2e: ## run the built binary behind a real OpenTelemetry Collector, scraped by Prometheus, and its pages in Chromium
 	for m in e2e/*/go.mod; do (cd $$(dirname $$m) && go mod tidy -diff && go vet ./... && go test -count=1 ./...) || exit; done
+
+screenshots: ## take the pictures of the README anew; needs Chromium
+	cd e2e/browser && go test -count=1 -run '^TestScreenshots$$' . -args -screenshots
 
 crash: ## kill, fill disks, cut power: the tests that take long
 	go test -count=1 -timeout 30m ./internal/writer -args -long

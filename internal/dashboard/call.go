@@ -170,7 +170,7 @@ func (r *request) waterfall(trace *view.Trace, c *view.Call) h.Node {
 		rows = append(rows, h.Tr(append(attrs,
 			h.Th(h.Attr("scope", "row"), h.Class("depth"+string(rune('0'+min(n.Depth, 8)))), h.A(h.Class("row"), h.Href(href), named(n.Name, 40))),
 			h.Td(h.Class("bar"), chart.Span(class, from, to)),
-			h.Td(h.Class("n"), h.Text("+"+duration(n.CreatedAt-trace.From))),
+			h.Td(h.Class("n wide"), h.Text("+"+duration(n.CreatedAt-trace.From))),
 			h.Td(h.Class("n"), orUnknown(n.DurationMS, duration)),
 			h.Td(h.Class("n"), h.If(n.Kind == "call", cost(n.CostUSD))))...))
 	}
@@ -180,7 +180,7 @@ func (r *request) waterfall(trace *view.Trace, c *view.Call) h.Node {
 	}
 	return section("", "Its turn: "+plural(int64(len(trace.Nodes)+trace.Omitted), "part", "parts")+" in "+duration(trace.Until-trace.From),
 		h.Div(h.Class("scroll"), h.Table(h.Class("waterfall"), h.Aria("label", "The parts of this turn, in time"),
-			h.THead(h.Class("sr"), h.Tr(h.Th(h.Attr("scope", "col"), h.Text("Part")), h.Th(h.Attr("scope", "col"), h.Text("Time")), h.Th(h.Attr("scope", "col"), h.Text("Began after")), h.Th(h.Attr("scope", "col"), h.Text("Took")), h.Th(h.Attr("scope", "col"), h.Text("Cost")))),
+			h.THead(h.Class("sr"), h.Tr(h.Th(h.Attr("scope", "col"), h.Text("Part")), h.Th(h.Attr("scope", "col"), h.Text("Time")), h.Th(h.Class("wide"), h.Attr("scope", "col"), h.Text("Began after")), h.Th(h.Attr("scope", "col"), h.Text("Took")), h.Th(h.Attr("scope", "col"), h.Text("Cost")))),
 			h.TBody(rows...))), note)
 }
 
@@ -220,7 +220,7 @@ func (r *request) facts(c *view.Call) h.Node {
 		fact("Output tokens", tokens(c.CompletionTokens)),
 		fact("of it, reasoning", tokens(c.ReasoningTokens)),
 		fact("Cost", cost(c.CostUSD)),
-		fact("Cost says", costSource(c)),
+		fact("Cost from", costSource(c)),
 	}
 	pairs = append(pairs, fact("Delivered", r.delivered(c)), fact("Id", h.Code(say(c.TraceID))))
 	if c.OTELTraceID != nil {
@@ -240,9 +240,9 @@ func ofTokens(n, of *int64) h.Node {
 func costSource(c *view.Call) h.Node {
 	switch {
 	case c.CostUSD == nil && c.PromptTokens == nil && c.CompletionTokens == nil:
-		return h.Text("nobody: neither a cost nor tokens were reported")
+		return h.Text("nowhere: neither a cost nor tokens were reported")
 	case c.CostUSD == nil:
-		return h.Text("nobody: none was reported, and no price is known for this model")
+		return h.Text("nowhere: none was reported, and no price is known for this model")
 	case c.CostSource == nil:
 		return none()
 	case *c.CostSource == "reported":
@@ -260,6 +260,9 @@ func (r *request) delivered(c *view.Call) h.Node {
 		return r.clock(*c.PushedAt)
 	case c.Synced:
 		return h.A(h.Href(link("/push", r.times())), h.Text("in quarantine"))
+	}
+	if s := r.d.opts.Session(); s != nil && s.Delivery == nil {
+		return h.Text("kept here only")
 	}
 	return h.Text("waits")
 }
@@ -286,7 +289,7 @@ func (r *request) hostThen(c *view.Call, reading *view.Reading) h.Node {
 	}
 	rss := orUnknown(reading.MemRSS, func(n int64) string { return size(float64(n)) })
 	return h.Section(h.Class("card"), h.H2(h.Text("The host at that time")), list(
-		fact("CPU", cpu), fact("Memory", memory), fact("of the agent", rss),
+		fact("CPU", cpu), fact("Memory", memory), fact("Memory of the agent", rss),
 		fact("Disk free", orUnknown(reading.DiskFree, func(n int64) string { return size(float64(n)) })),
 		fact("Read", h.Group{r.clock(reading.CreatedAt)})),
 		h.P(h.Class("more"), h.A(h.Href(link("/system", around)), h.Text("The hour around it")), h.Text(", "),
@@ -330,7 +333,7 @@ func metadata(m map[string]json.RawMessage, title string, open bool) h.Node {
 	if left := len(keys) - most; left > 0 {
 		rows = append(rows, h.Div(h.Dt(h.Text("…")), h.Dd(h.Text(plural(int64(left), "more", "more")))))
 	}
-	return h.Details(h.Class("card meta"), h.If(open, h.Open()), h.Summary(h.H2(h.Text(title)), h.Span(h.Class("dim"), h.Text(" "+plural(int64(len(keys)), "member", "members")))),
+	return h.Details(h.Class("card meta"), h.If(open, h.Open()), h.Summary(h.H2(h.Text(title)), h.Span(h.Class("dim"), h.Text(" "+plural(int64(len(keys)), "value", "values")))),
 		h.Dl(h.Class("facts long"), h.Group(rows)))
 }
 

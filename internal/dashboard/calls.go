@@ -24,7 +24,7 @@ func (r *request) calls() (*answer, error) {
 			return err
 		}
 		if r.before == (view.Cursor{}) && summable(r.filter) {
-			if s, err = v.Stats(ctx, r.filter); err != nil {
+			if s, err = v.Sums(ctx, r.filter); err != nil {
 				return err
 			}
 		}
@@ -156,6 +156,10 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) h
 	if len(rows) == 0 {
 		return nil
 	}
+	who := "Model, session"
+	if r.PathValue("id") != "" {
+		who = "Model, provider"
+	}
 	var trs []h.Node
 	for i := range rows {
 		c := &rows[i]
@@ -164,7 +168,7 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) h
 			class = "call failed"
 		}
 		under := h.Node(named(c.Provider, 30))
-		if c.Session != nil {
+		if c.Session != nil && r.PathValue("id") == "" { // on its own page all are of one
 			under = h.A(h.Class("quietly"), h.Href(link(sessionPath(*c.Session), r.times())), middle(*c.Session, 26))
 		}
 		f := r.times()
@@ -180,7 +184,7 @@ func (r *request) callTable(rows []view.CallRow, from view.Filter, brief bool) h
 			h.Td(h.Class("n cost"), cost(c.CostUSD)),
 			h.Td(h.Class("state"), state(c))))
 	}
-	columns := []string{"Time", "Model, session", "Said", "#Input", "#Output", "#Cache read", "#Latency", "#Cost", "Status"}
+	columns := []string{"Time", who, "Said", "#Input", "#Output", "#Cache read", "#Latency", "#Cost", "Status"}
 	if brief {
 		columns = slices.Delete(columns, 5, 6)
 	}

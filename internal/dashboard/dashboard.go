@@ -104,22 +104,23 @@ type page struct {
 	pattern string
 	section string   // of the navigation
 	takes   []string // parameters: of view.Filter, and its own
+	watches []string // kinds of what makes it another page when it arrives
 	show    func(*request) (*answer, error)
 }
 
 var pages = []page{
-	{"GET /{$}", "/", view.SumParams, (*request).overview},
-	{"GET /calls", "/calls", join(view.CallParams, "line", "before"), (*request).calls},
-	{"GET /calls/{trace_id}", "/calls", join(view.CallParams, "part", "whole"), (*request).call},
-	{"GET /sessions", "/sessions", join(view.SessionParams, "line", "before"), (*request).sessions},
-	{"GET /sessions/{id}", "/sessions", join(view.TimeParams, "before"), (*request).session},
-	{"GET /errors", "/errors", join(view.EntryParams, "line", "before", "show"), (*request).errors},
-	{"GET /logs", "/logs", join(view.EntryParams, "line", "before", "show"), (*request).logs},
-	{"GET /system", "/system", view.TimeParams, (*request).system},
-	{"GET /push", "/push", join(view.TimeParams, "before"), (*request).push},
-	{"POST /push", "/push", nil, (*request).pushNow},
-	{"GET /login", "", []string{"next"}, (*request).login},
-	{"POST /login", "", nil, (*request).logIn},
+	{"GET /{$}", "/", view.SumParams, []string{view.KindCall, view.KindError, view.KindReading}, (*request).overview},
+	{"GET /calls", "/calls", join(view.CallParams, "line", "before"), []string{view.KindCall}, (*request).calls},
+	{"GET /calls/{trace_id}", "/calls", join(view.CallParams, "part", "whole"), nil, (*request).call},
+	{"GET /sessions", "/sessions", join(view.SessionParams, "line", "before"), []string{view.KindCall}, (*request).sessions},
+	{"GET /sessions/{id}", "/sessions", join(view.TimeParams, "before"), []string{view.KindCall}, (*request).session},
+	{"GET /errors", "/errors", join(view.EntryParams, "line", "before", "show"), []string{view.KindCall, view.KindError}, (*request).errors},
+	{"GET /logs", "/logs", join(view.EntryParams, "line", "before", "show"), []string{view.KindError, view.KindEvent, view.KindSpan}, (*request).logs},
+	{"GET /system", "/system", view.TimeParams, []string{view.KindCall, view.KindReading}, (*request).system},
+	{"GET /push", "/push", join(view.TimeParams, "before"), []string{view.KindCall, view.KindError, view.KindEvent, view.KindSpan, view.KindReading}, (*request).push},
+	{"POST /push", "/push", nil, nil, (*request).pushNow},
+	{"GET /login", "", []string{"next"}, nil, (*request).login},
+	{"POST /login", "", nil, nil, (*request).logIn},
 }
 
 // Patterns returns at which patterns of http.ServeMux to mount a Dashboard. Those of open
@@ -242,9 +243,9 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 
 func acceptsGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		name, q, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if strings.TrimSpace(name) == "gzip" && strings.Trim(strings.TrimSpace(q), "q=0.") != "" || strings.TrimSpace(name) == "gzip" && q == "" {
-			return true
+		name, q, weighted := strings.Cut(part, ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return !weighted || strings.Trim(q, " q=0.") != "" // a weight of 0 says no
 		}
 	}
 	return false

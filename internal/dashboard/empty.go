@@ -9,6 +9,12 @@ import (
 // was ever received, it was quiet, the filter takes everything away, the content was
 // not kept.
 
+// never tells whether nothing was ever received. Readings of the host are our own.
+func never(e view.Extent) bool {
+	e.LastReading = nil
+	return e == view.Extent{}
+}
+
 // neverReceived says how to send the first call.
 func (r *request) neverReceived() h.Node {
 	base := "http://" + r.Host
@@ -41,7 +47,7 @@ func (r *request) noCalls(e view.Extent) h.Node {
 // noRows says why a list is empty whose newest row, of all there are, is of last.
 func (r *request) noRows(what string, last *int64, e view.Extent) h.Node {
 	switch {
-	case e == (view.Extent{}):
+	case never(e):
 		return r.neverReceived()
 	case r.filter.Narrow():
 		return h.Div(h.Class("empty"), h.H2(h.Text("The filter leaves nothing")),
@@ -50,9 +56,14 @@ func (r *request) noRows(what string, last *int64, e view.Extent) h.Node {
 	case last == nil:
 		return h.Div(h.Class("empty"), h.H2(h.Text("No "+what+" yet")), h.P(h.Text("Other things were received, but no "+what+" so far.")))
 	}
+	return r.quiet(what, *last)
+}
+
+// quiet says that there is nothing in this time, but was before.
+func (r *request) quiet(what string, last int64) h.Node {
 	wide := r.times()
 	wide.Since, wide.Until = all, view.Instant{}
 	return h.Div(h.Class("empty"), h.H2(h.Text("Quiet")),
-		h.P(h.Text("There are no "+what+" in this time. The last before now was "), r.ago(*last), h.Text(", at "), r.moment(*last), h.Text(".")),
+		h.P(h.Text("There are no "+what+" in this time. The last before now was "), r.ago(last), h.Text(", at "), r.moment(last), h.Text(".")),
 		h.P(h.A(h.Href(link(r.URL.EscapedPath(), wide)), h.Text("Show everything that is stored"))))
 }

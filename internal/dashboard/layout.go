@@ -3,6 +3,8 @@ package dashboard
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,11 +60,36 @@ func (r *request) header() h.Node {
 			r.hiddenTimes(),
 			h.Input(h.Type("search"), h.Name("line"), h.Aria("label", "Search all calls"), h.Placeholder("Search calls"), h.Data("find", ""), h.AutoComplete("off"))),
 		h.Div(h.Class("tools"),
-			h.Button(h.Type("button"), h.Class("live"), h.ID("live"), h.Hidden(), h.Aria("pressed", "true"), h.Span(h.Class("dot")), h.Span(h.Class("word"), h.Text("Live"))),
+			h.Button(h.Type("button"), h.Class("live"), h.ID("live"), h.Hidden(), h.Aria("pressed", "true"), h.Data("stream", r.stream()), h.Span(h.Class("dot")), h.Span(h.Class("word"), h.Text("Live"))),
 			h.Button(h.Type("button"), h.ID("theme"), h.Hidden(), h.Title("Light or dark (t)"), h.Aria("label", "Light or dark"), h.Text("◐")),
 			h.Button(h.Type("button"), h.ID("keys"), h.Hidden(), h.Title("Keys (?)"), h.Aria("label", "Keys"), h.Text("?")),
 		),
 	)
+}
+
+// stream is the URL of what makes this page another one, or "" if nothing does.
+func (r *request) stream() string {
+	kinds := r.page.watches
+	if len(kinds) == 0 {
+		return ""
+	}
+	q := url.Values{"kinds": {strings.Join(kinds, ",")}}
+	switch r.page.section {
+	case "/calls", "/logs":
+		f := r.filter
+		f.Since, f.Until, f.Zone, f.Fingerprint, f.Kind = view.Instant{}, view.Instant{}, "", "", ""
+		for name, value := range f.Query() {
+			q[name] = value
+		}
+		if f.Kind = r.filter.Kind; f.Kind != "" && slices.Contains(kinds, f.Kind) {
+			q.Set("kinds", f.Kind)
+		}
+	case "/sessions":
+		if id := r.PathValue("id"); id != "" {
+			q.Set("session", id)
+		}
+	}
+	return "/api/v1/stream?" + q.Encode()
 }
 
 // mark is the sign of the program: an eye made of brackets around a pulse.

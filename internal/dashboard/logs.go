@@ -66,7 +66,7 @@ func (r *request) errors() (*answer, error) {
 }
 
 func (r *request) noErrors(e view.Extent) h.Node {
-	if e == (view.Extent{}) || r.filter.Narrow() {
+	if never(e) || r.filter.Narrow() {
 		return r.noRows("errors", e.LastError, e)
 	}
 	wide := r.times()

@@ -27,11 +27,15 @@ func (r *request) overview() (*answer, error) {
 	failures := r.times()
 	failures.Severity = "error" // a warning is none
 	err := r.ask(func(ctx context.Context, v *view.View) (err error) {
+		if extent, err = v.Extent(ctx); err != nil {
+			return err
+		}
 		if s, err = v.Stats(ctx, r.filter); err != nil {
 			return err
 		}
-		if length := s.Until - s.From; r.filter.Since != all && s.From > length {
-			if before, err = v.Stats(ctx, between(r.filter, s.From-length, s.From)); err != nil {
+		// A time that was recorded in part only is nothing to compare with.
+		if length := s.Until - s.From; extent.FirstCall != nil && *extent.FirstCall <= s.From-length {
+			if before, err = v.Sums(ctx, between(r.filter, s.From-length, s.From)); err != nil {
 				return err
 			}
 		}
@@ -44,16 +48,13 @@ func (r *request) overview() (*answer, error) {
 		if failed, err = v.Entries(ctx, view.ErrorKinds, failures, view.Page{Limit: 5}); err != nil {
 			return err
 		}
-		if host, err = v.System(ctx, r.filter, 48); err != nil {
-			return err
-		}
-		extent, err = v.Extent(ctx)
+		host, err = v.System(ctx, r.filter, 48)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if extent == (view.Extent{}) {
+	if never(extent) {
 		return &answer{title: "Overview", body: h.Group{r.heading("Overview"), r.neverReceived()}}, nil
 	}
 	recent := r.callTable(calls.Rows, r.times(), true)
@@ -341,14 +342,14 @@ func (r *request) topSessions(top *view.TopSessions, total view.Sums) h.Node {
 			h.Td(h.A(h.Class("row"), h.Href(link(sessionPath(s.ID), r.times())), named(s.ID, 40)), chart.Share(usd, float64(total.CostNanoUSD)/1e9)),
 			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), h.Text(count(sums.Calls)))),
 			h.Td(h.Class("n wide"), sumTokens(sums)),
-			h.Td(h.Class("n"), failedCount(sums, f)),
+			h.Td(h.Class("n wide"), failedCount(sums, f)),
 			h.Td(h.Class("n"), sumCost(sums))))
 	}
 	var note h.Node
 	if top.SearchedTo != nil {
 		note = h.P(h.Class("note"), h.Text("There was time to look back to "), r.clock(*top.SearchedTo), h.Text(" only."))
 	}
-	return h.Group{table("Sessions by cost", []string{"Session", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note,
+	return h.Group{table("Sessions by cost", []string{"Session", "#Calls", "~#Tokens", "~#Failed", "#Cost"}, rows), note,
 		h.P(h.Class("more"), h.A(h.Href(link("/sessions", r.times())), h.Text("All sessions")))}
 }
 
@@ -385,14 +386,14 @@ func (r *request) models(s *view.Stats) h.Node {
 			h.Td(name, h.Text(" "), h.Span(h.Class("dim"), say(shorten(m.Provider, 20))), chart.Share(usd, float64(s.Total.CostNanoUSD)/1e9)),
 			h.Td(h.Class("n"), h.Text(count(m.Sums.Calls))),
 			h.Td(h.Class("n wide"), sumTokens(m.Sums)),
-			h.Td(h.Class("n"), failedCount(m.Sums, f)),
+			h.Td(h.Class("n wide"), failedCount(m.Sums, f)),
 			h.Td(h.Class("n"), sumCost(m.Sums))))
 	}
 	var note h.Node
 	if n := len(s.ByModel) - most; n > 0 {
 		note = h.P(h.Class("note"), h.Text("And "+plural(int64(n), "model", "models")+" that cost less."))
 	}
-	return h.Group{table("Models by cost", []string{"Model", "#Calls", "~#Tokens", "#Failed", "#Cost"}, rows), note}
+	return h.Group{table("Models by cost", []string{"Model", "#Calls", "~#Tokens", "~#Failed", "#Cost"}, rows), note}
 }
 
 // table is a table whose columns with a # are numbers, and with a ~ are left out where

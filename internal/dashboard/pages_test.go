@@ -85,7 +85,7 @@ var attributes = strings.Fields(`lang charset name content rel type href src cla
 	autocomplete spellcheck list for required autofocus hidden open datetime scope width height viewbox viewBox d x x1 x2 y y1 y2 rx text-anchor
 	preserveaspectratio preserveAspectRatio vector-effect`)
 
-var dataAttributes = []string{"data-live", "data-key", "data-find", "data-buckets"}
+var dataAttributes = []string{"data-live", "data-stream", "data-key", "data-find", "data-buckets"}
 
 // crawl follows every link to a page from those given, up to a number of pages, and
 // checks each.
@@ -250,9 +250,11 @@ func TestFourEmptyPages(t *testing.T) {
 			t.Errorf("GET %s says %.900q, want %q in it", target, got, want)
 		}
 	}
+	f.submit(&writer.Batch{Readings: []db.InsertSystemMetricParams{{TraceID: "31111111-1111-4111-8111-111111111111", CreatedAt: time.Now().Add(-48 * time.Hour).UnixMilli(), CpuPct: ptr(1.0)}}}) // which is our own
 	for _, target := range []string{"/", "/calls", "/calls?model=x", "/sessions"} {
 		ask(target, "Nothing was received yet")
 	}
+	ask("/system", "There are no readings of the host in this time.")
 	ask("/", `curl http://example.com/v1/traces`)
 	ask("/", "OTEL_EXPORTER_OTLP_ENDPOINT=http://example.com")
 
@@ -261,7 +263,6 @@ func TestFourEmptyPages(t *testing.T) {
 	ask("/calls", "Quiet There are no calls in this time. The last before now was 3 days ago")
 	ask("/calls?since=all&model=other", "The filter leaves nothing")
 	ask("/errors", "Nothing failed")
-	ask("/system", "No reading of the host yet")
 	ask("/logs", "No entries yet")
 	ask("/calls/11111111-1111-4111-8111-111111111111", "No content The emitter sent none.")
 
@@ -293,10 +294,10 @@ func TestUnknownCost(t *testing.T) {
 			t.Errorf("%s does not say that the cost is unknown", target)
 		}
 	}
-	if got := text(f.page("/calls/31111111")); !strings.Contains(got, "nobody: none was reported, and no price is known for this model") {
+	if got := text(f.page("/calls/31111111")); !strings.Contains(got, "nowhere: none was reported, and no price is known for this model") {
 		t.Errorf("the call does not say why: %.600s", got)
 	}
-	if got := text(f.page("/calls/41111111")); !strings.Contains(got, "nobody: neither a cost nor tokens were reported") {
+	if got := text(f.page("/calls/41111111")); !strings.Contains(got, "nowhere: neither a cost nor tokens were reported") {
 		t.Errorf("the call does not say why: %.600s", got)
 	}
 	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{{TraceID: "51111111-1111-4111-8111-111111111111", CreatedAt: at, Provider: "home", Model: "priced", Status: "ok", CostUSD: ptr(0.25), CostSource: ptr("reported"), SessionID: ptr("s1")}}})

@@ -31,10 +31,14 @@ func (r *request) push() (*answer, error) {
 	}
 	b := s.Writer.Books()
 	path := link("/push", r.times())
+	waiting := "Waiting"
+	if s.Delivery == nil {
+		waiting = "Kept here"
+	}
 	body := h.Group{
 		r.heading("Push"),
 		h.Div(h.Class("tiles"), h.ID("tiles"), h.Data("live", ""),
-			tile(path, "Waiting", h.Text(count(b.Pending())), "", sub(h.Text("of "+count(b.Received)+" received"))),
+			tile(path, waiting, h.Text(count(b.Pending())), "", sub(h.Text("of "+count(b.Received)+" received"))),
 			tile(path, "Delivered", h.Text(count(b.Delivered)), ""),
 			tile(path+"#quarantine", "In quarantine", h.Text(count(b.Quarantined)), badIf(b.Quarantined > 0), sub(h.Text("the remote will not have them"))),
 			tile(path, "Expired", h.Text(count(b.Expired)), "", sub(h.Text("deleted by age or size, no remote set"))),

@@ -55,11 +55,11 @@ func (r *request) sessionTable(rows []view.Session) h.Node {
 			h.Td(h.Class("wide"), agent),
 			h.Td(h.Class("wide"), r.clock(s.FirstAt)), h.Td(h.Class("wide"), r.ago(s.LastAt)),
 			h.Td(h.Class("n"), h.A(h.Href(link("/calls", f)), h.Text(count(s.Sums.Calls)))),
-			h.Td(h.Class("n"), failedCount(s.Sums, f)),
+			h.Td(h.Class("n wide"), failedCount(s.Sums, f)),
 			h.Td(h.Class("n wide"), sumTokens(s.Sums)),
 			h.Td(h.Class("n"), sumCost(s.Sums))))
 	}
-	return h.Group{table("Sessions, those with the newest calls first", []string{"Session", "~Agent", "~First call", "~Last call", "#Calls", "#Failed", "~#Tokens", "#Cost"}, trs),
+	return h.Group{table("Sessions, those with the newest calls first", []string{"Session", "~Agent", "~First call", "~Last call", "#Calls", "~#Failed", "~#Tokens", "#Cost"}, trs),
 		h.P(h.Class("note"), h.Text("Sums are of the whole session, not only of this time. "), h.A(h.Href(link("/", r.times())), h.Text("The overview")), h.Text(" has what cost most in a time."))}
 }
 

@@ -29,7 +29,7 @@ func (r *request) system() (*answer, error) {
 		if s, err = v.System(ctx, f, int(n)); err != nil {
 			return err
 		}
-		stats, err = v.Stats(ctx, r.times())
+		stats, err = v.Sums(ctx, r.times())
 		return err
 	})
 	if err != nil {
@@ -64,7 +64,7 @@ func first(e view.Extent, now int64) int64 {
 
 func (r *request) noReadings(e view.Extent) h.Node {
 	if e.LastReading != nil {
-		return r.noRows("readings of the host", e.LastReading, e)
+		return r.quiet("readings of the host", *e.LastReading)
 	}
 	return h.Div(h.Class("empty"), h.H2(h.Text("No reading of the host yet")),
 		h.P(h.Text("They are taken every OCT_METRICS_INTERVAL, of the container if this runs in one.")))
@@ -178,6 +178,6 @@ func (r *request) lastReading(l *view.Reading) h.Node {
 		cpu = h.Text(percentage(*l.CPUPct))
 	}
 	return list(fact("Taken", h.Group{r.clock(l.CreatedAt), h.Text(", "), r.ago(l.CreatedAt)}), fact("CPU", cpu),
-		fact("Memory available", inBytes(l.MemAvail)), fact("of", inBytes(l.MemTotal)), fact("of the agent", inBytes(l.MemRSS)),
-		fact("Disk free", inBytes(l.DiskFree)), fact("of", inBytes(l.DiskTotal)))
+		fact("Memory available", h.Group{inBytes(l.MemAvail), h.Text(" of "), inBytes(l.MemTotal)}), fact("Memory of the agent", inBytes(l.MemRSS)),
+		fact("Disk free", h.Group{inBytes(l.DiskFree), h.Text(" of "), inBytes(l.DiskTotal)}))
 }

@@ -14,6 +14,7 @@ const liveButton = $("#live");
 const regions = () => $$("[data-live]").filter((e) => e.id);
 let paused = false;
 let missed = 0;
+let stale = false;
 let due = 0;
 let timer = 0;
 /** @type {EventSource | null} */
@@ -21,7 +22,7 @@ let stream = null;
 let retry = 1000;
 
 function live() {
-  if (!liveButton || regions().length === 0) return;
+  if (!liveButton?.dataset.stream || regions().length === 0) return;
   liveButton.hidden = false;
   liveButton.addEventListener("click", () => pause(!paused));
   document.addEventListener("visibilitychange", follow);
@@ -34,9 +35,11 @@ function follow() {
   if (document.visibilityState !== "visible") return close();
   if (stream) return;
   // A browser sends the id of the last event by itself when it connects again.
-  stream = new EventSource("/api/v1/stream");
-  for (const kind of ["message", "call", "error", "event", "span", "reading", "push", "more"]) stream.addEventListener(kind, (e) => {
-    if (e instanceof MessageEvent) happened();
+  stream = new EventSource(liveButton?.dataset.stream ?? "");
+  for (const kind of ["call", "error", "event", "span", "reading", "more", "reset"]) stream.addEventListener(kind, (e) => {
+    if (!(e instanceof MessageEvent)) return;
+    if (kind === "call" && location.pathname === "/errors" && JSON.parse(e.data).status === "ok") return;
+    happened(kind === "reading" || kind === "reset");
   });
   stream.onopen = () => {
     retry = 1000;
@@ -66,8 +69,8 @@ function lost(/** @type {boolean} */ is) { liveButton?.classList.toggle("lost", 
 function pause(/** @type {boolean} */ on) {
   paused = on;
   liveButton?.setAttribute("aria-pressed", String(!on));
+  if (!on && stale) renew();
   say();
-  if (!on && missed > 0) renew();
 }
 
 function say() {
@@ -75,8 +78,10 @@ function say() {
   if (word) word.textContent = !paused ? "Live" : missed ? `Paused, ${missed} new` : "Paused";
 }
 
+// happened has the page renewed soon. What is quiet is no news to a reader.
 function happened(quiet = false) {
   if (paused) {
+    stale = true;
     if (!quiet) missed++;
     say();
     return;
@@ -90,6 +95,7 @@ async function renew() {
   if (document.visibilityState !== "visible" || paused) return;
   due = Date.now() + EVERY;
   missed = 0;
+  stale = false;
   let text = "";
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
