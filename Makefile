@@ -33,7 +33,7 @@ test: ## run the tests
 race: ## run the tests with the race detector, which needs a C compiler
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
-e2e: ## run the built binary behind a real OpenTelemetry Collector, and its pages in Chromium
+e2e: ## run the built binary behind a real OpenTelemetry Collector, scraped by Prometheus, and its pages in Chromium
 	for m in e2e/*/go.mod; do (cd $$(dirname $$m) && go mod tidy -diff && go vet ./... && go test -count=1 ./...) || exit; done
 
 screenshots: ## take the pictures of the README anew; needs Chromium

@@ -527,7 +527,7 @@ func TestDeployFilesParse(t *testing.T) {
 			}
 		}
 	}
-	for _, pattern := range []string{"../deploy/*", "../docs/*"} {
+	for _, pattern := range []string{"../deploy/*", "../docs/*.*", "../docs/prometheus/*"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

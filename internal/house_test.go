@@ -33,7 +33,7 @@ const (
 var layers = [][]string{
 	{command},
 	{"internal/api", "internal/dashboard", "internal/tail", "internal/hoststat", "internal/agentproc", "internal/push", "internal/janitor"},
-	{"internal/view", "internal/otlp", "internal/genai", "internal/dashboard/chart"},
+	{"internal/view", "internal/otlp", "internal/genai", "internal/metrics", "internal/dashboard/chart"},
 	{"internal/writer"},
 	{"internal/redact", "internal/pricing", "internal/store", "internal/cgroup"},
 	{"db", "migrations", "internal/config", "internal/pricing/json5", "internal/dashboard/html"},

@@ -96,7 +96,7 @@ func writerOptions(cfg *config.Config, log *slog.Logger) (writer.Options, error)
 	}
 	return writer.Options{
 		MaxTextBytes: cfg.MaxText(), MaxQueueBytes: maxQueueBytes, NoContent: cfg.CaptureContent == "off",
-		Mask: newMasker(cfg), Prices: prices, Log: log,
+		Mask: newMasker(cfg), Prices: prices, Tally: writer.NewTally(), Log: log,
 	}, nil
 }
 

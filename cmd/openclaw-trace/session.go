@@ -13,6 +13,7 @@ import (
 	"github.com/kon-rad/openclaw-trace/internal/config"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
 	"github.com/kon-rad/openclaw-trace/internal/janitor"
+	"github.com/kon-rad/openclaw-trace/internal/metrics"
 	"github.com/kon-rad/openclaw-trace/internal/push"
 	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/tail"
@@ -108,10 +109,12 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 			return err
 		}
 		s.Delivery = delivery(s.pusher, s.Writer)
+		s.Parts.Push = remotes(s.pusher, opts.push.Endpoint)
 	}
 	cleaner := janitor.New(ctx, s.Store, s.Writer, opts.janitor)
 	s.parts = append(s.parts, cleaner.Close)
 	s.Janitor = func() api.JanitorStatus { return api.JanitorStatus(cleaner.Status()) }
+	s.Parts.Janitor = func() metrics.Janitor { return janitorFigures(cleaner.Status()) }
 	s.Prune = pruner(cleaner, s.Store, s.Writer, opts.janitor)
 	var follower *tail.Tail
 	if opts.tail != nil {
@@ -120,6 +123,7 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 		}
 		s.parts = append(s.parts, func(ctx context.Context) { s.told(follower.Close(ctx)) })
 		s.AgentLog = func() api.AgentLogStatus { return agentLog(follower.Status()) }
+		s.Parts.Log = func() metrics.Log { return logFigures(follower.Status()) }
 		opts.agent.Lines = func() []agentproc.Line { return linesOf(follower) }
 	}
 	agent, err := agentproc.New(ctx, s.Store, s.Writer, opts.agent)
@@ -128,9 +132,11 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 	}
 	s.parts = append(s.parts, func(ctx context.Context) { s.told(agent.Close(ctx)) })
 	s.Agent = func() api.AgentStatus { return agentStatus(agent.Status()) }
+	s.Parts.Agent = func() metrics.Agent { return agentFigures(agent.Status()) }
 	opts.host.Extra = agent.Members
 	host := hoststat.New(s.Writer, opts.host)
 	s.parts = append(s.parts, host.Close)
+	s.Parts.Host = func() metrics.Host { return hostFigures(host, opts.host.Interval) }
 	s.Notices = func() []string {
 		notices := []string{host.Status().Reason}
 		if follower != nil {
@@ -181,7 +187,13 @@ func linesOf(t *tail.Tail) (all []agentproc.Line) {
 // delivery shows the pusher to the server.
 func delivery(p *push.Pusher, w *writer.Writer) *api.Delivery {
 	return &api.Delivery{
-		Status: func() api.DeliveryStatus { return api.DeliveryStatus(p.Status()) },
+		Status: func() api.DeliveryStatus {
+			s := p.Status()
+			return api.DeliveryStatus{
+				LastAttempt: s.LastAttempt, LastSuccess: s.LastSuccess, NextAttempt: s.NextAttempt, LastError: s.LastError,
+				Refused: s.Refused, Failures: s.Failures, Oldest: s.Oldest,
+			}
+		},
 		Now: func(ctx context.Context) (api.DeliveryResult, error) {
 			r, err := p.Now(ctx)
 			return api.DeliveryResult(r), err

@@ -174,6 +174,7 @@ func (a *Watcher) remember(text string) {
 		// A new database, or the machine has started anew: its processes are others.
 		*m = memory{Boot: a.id.boot, Episodes: m.Episodes}
 	}
+	a.status.SeenAt = m.SeenAt
 	a.silence.begin(time.Now())
 	a.life.begin(m)
 }

@@ -670,3 +670,32 @@ func launcherFirst(t *testing.T, pidFile bool, want int) {
 		x.expect()
 	})
 }
+
+// When the agent was seen last is known although it is gone and we began anew.
+func TestSeenAtOutlivesUs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.watch()
+		if s := x.a.Status(); s.SeenAt != 0 {
+			t.Errorf("never seen: %+v", s)
+		}
+		x.tree.add(gateway(20, 100))
+		x.ticks(2)
+		seen := x.a.Status().SeenAt
+		if seen == 0 {
+			t.Fatalf("%+v", x.a.Status())
+		}
+		x.tree.remove(20)
+		x.ticks(2)
+		for range 2 {
+			if s := x.a.Status(); s.Found || s.SeenAt != seen {
+				t.Errorf("found %t, seen at %d, want %d", s.Found, s.SeenAt, seen)
+			}
+			if err := x.a.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x.watch()
+		}
+	})
+}

@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kon-rad/openclaw-trace/internal/metrics"
 	"github.com/kon-rad/openclaw-trace/internal/otlp"
 	"github.com/kon-rad/openclaw-trace/internal/pricing"
 	"github.com/kon-rad/openclaw-trace/internal/store"
@@ -62,6 +63,8 @@ type Session struct {
 	// What deletes; both are nil if nothing does.
 	Janitor func() JanitorStatus
 	Prune   func(context.Context, PruneRequest) (PruneResult, error)
+
+	Parts metrics.Parts // for /metrics
 }
 
 // AgentStatus says what is known of the agent's process.
@@ -96,7 +99,8 @@ type Server struct {
 	session  atomic.Pointer[Session] // nil while no database is open
 	last     atomic.Pointer[Session] // the one before, for its books
 	streams  atomic.Int64            // clients that watch
-	stopped  chan struct{}           // closed by Stop
+	requests tally
+	stopped  chan struct{} // closed by Stop
 	stopping sync.Once
 	problem  atomic.Pointer[string] // why there is no session
 }
@@ -106,7 +110,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, started: time.Now(),
 		doors: newDoors(opts), intake: newIntake(opts.MaxBodyBytes),
-		mux: http.NewServeMux(), stopped: make(chan struct{}),
+		mux: http.NewServeMux(), stopped: make(chan struct{}), requests: tally{n: make(map[answered]int64)},
 	}
 	s.Lost("the database is not open yet")
 	methods := make(map[string]string)
@@ -190,6 +194,7 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/stats", false, s.getStats},
 		{"GET", "/api/v1/system", false, s.getSystem},
 		{"GET", "/api/v1/stream", false, s.getStream},
+		{"GET", "/metrics", false, s.getMetrics},
 		{"GET", "/health", true, s.getHealth},
 		{"GET", "/ready", true, s.getReady},
 	}
@@ -276,22 +281,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, route route) {
-	if !route.open {
-		if r.Context().Value(reserveKey{}) != nil {
-			w.Header().Set("Connection", "close")
-			s.writeError(w, r, errUnavailable("too many connections; try again", nil))
-			return
-		}
-		if err := s.doors.check(r); err != nil {
-			s.writeError(w, r, err)
-			return
-		}
-	}
-	res, err := route.handle(r)
+	res, err := s.answer(w, r, route)
 	if err != nil {
+		s.requests.add(route, asHTTPError(err).status)
 		s.writeError(w, r, err)
 		return
 	}
+	s.requests.add(route, res.status)
 	w.Header().Set("Content-Type", res.contentType)
 	if res.attachment != "" {
 		w.Header().Set("Content-Disposition", `attachment; filename="`+res.attachment+`"`)
@@ -307,6 +303,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route route) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(res.body)))
 	w.WriteHeader(res.status)
 	_, _ = w.Write(res.body) // a client that has gone will ask again
+}
+
+// answer lets a request through the doors to its route.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, route route) (response, error) {
+	if !route.open {
+		if r.Context().Value(reserveKey{}) != nil {
+			w.Header().Set("Connection", "close")
+			return response{}, errUnavailable("too many connections; try again", nil)
+		}
+		if err := s.doors.check(r); err != nil {
+			return response{}, err
+		}
+	}
+	return route.handle(r)
 }
 
 // lineWriter sends each line at once, and gives it time of its own.

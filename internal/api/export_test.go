@@ -25,7 +25,7 @@ const MaxStreams = maxStreams
 // QueryRoutes returns the paths of what is asked of the record.
 func (s *Server) QueryRoutes() (paths []string) {
 	for _, r := range s.routes() {
-		if r.method == "GET" && !r.open {
+		if r.method == "GET" && !r.open && r.path != "/metrics" {
 			paths = append(paths, r.path)
 		}
 	}

@@ -177,16 +177,20 @@ func (s *Server) fault() string {
 	return session.Writer.Fault()
 }
 
+// notReady returns why events should not be sent here at the moment, or "".
+func (s *Server) notReady() string {
+	select {
+	case <-s.stopped:
+		return "stopping"
+	default:
+		return s.fault()
+	}
+}
+
 // getReady answers 200 when events can be stored. A remote that does not answer is
 // no reason to send none here.
 func (s *Server) getReady(*http.Request) (response, error) {
-	fault := s.fault()
-	select {
-	case <-s.stopped:
-		fault = "stopping"
-	default:
-	}
-	if fault != "" {
+	if fault := s.notReady(); fault != "" {
 		return response{}, errUnavailable("not ready: "+fault, nil)
 	}
 	return response{status: http.StatusOK, contentType: jsonType, body: []byte(`{"status":"ready"}` + "\n")}, nil

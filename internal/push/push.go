@@ -108,6 +108,8 @@ type Status struct {
 	Refused     bool   // nothing will be taken until somebody changes a setting
 	Failures    int    // attempts in a row
 	Oldest      int64  // when the oldest event that waits happened; 0 if none waits
+	Attempts    int64  // since New
+	Failed      int64  // of those
 }
 
 // Result is what came of a round.
@@ -372,8 +374,11 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 	p.update(func(s *Status) {
 		s.LastAttempt, s.LastError = began.UnixMilli(), v.reason
 		s.Refused = v.outcome == refused
+		s.Attempts++
 		if v.outcome == delivered {
 			s.LastSuccess = now.UnixMilli()
+		} else {
+			s.Failed++
 		}
 	})
 

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/kon-rad/openclaw-trace/db"
 )
@@ -19,6 +20,9 @@ const (
 	KindRequest  = "request"  // bodies refused whole, whose events nobody counted
 	KindDatabase = "database" // files, not events
 )
+
+// Kinds are those that are stored.
+var Kinds = [...]string{KindCall, KindError, KindSpan, KindEvent, KindReading}
 
 // Outcomes in the ledger. Received is the sum of what is pending and the next four;
 // those after them stand outside that equation.
@@ -48,6 +52,8 @@ type Books struct {
 
 	Duplicates, Refused, Ignored, Repaired, Masked, MovedAside int64
 
+	ReceivedByKind [len(Kinds)]int64 // in the order of Kinds
+
 	DroppedByReason map[string]int64
 }
 
@@ -61,6 +67,9 @@ func (b *Books) add(e Entry, n int64) {
 	switch e.Outcome {
 	case Received:
 		b.Received += n
+		if i := slices.Index(Kinds[:], e.Kind); i >= 0 {
+			b.ReceivedByKind[i] += n
+		}
 	case Delivered:
 		b.Delivered += n
 	case Quarantined:

@@ -11,6 +11,9 @@ const StepIDs = stepIDs
 // MaxNames is how many names a day may have in usage.
 const MaxNames = maxNames
 
+// MaxTallied is how many models are counted apart.
+const MaxTallied = maxTallied
+
 // Prepare completes b as Submit does.
 func Prepare(b *Batch, now time.Time, maxText int) {
 	PrepareWith(b, now, Options{MaxTextBytes: maxText})

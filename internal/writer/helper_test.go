@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -269,6 +270,9 @@ func CheckBooks(t testing.TB, path string, books writer.Books) {
 		}
 		if received-gone-kept != unsynced {
 			t.Errorf("%s: the ledger leaves %d pending, the table has %d", kind, received-gone-kept, unsynced)
+		}
+		if got := books.ReceivedByKind[slices.Index(writer.Kinds[:], kind)]; got != received {
+			t.Errorf("books: %d of %s received, the ledger has %d", got, kind, received)
 		}
 		total += received
 		pending += unsynced

@@ -27,3 +27,22 @@ func BenchmarkSummary(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/event")
 }
+
+// BenchmarkTally counts calls of a group.
+func BenchmarkTally(b *testing.B) {
+	b.ReportAllocs()
+	t := NewTally()
+	var calls []db.InsertLLMTraceParams
+	var fresh []int
+	for i := range 64 {
+		n := int64(100 + i)
+		calls = append(calls, db.InsertLLMTraceParams{
+			Provider: "anthropic", Model: fmt.Sprintf("claude-%d", i%4), Status: "ok", PromptTokens: &n, CompletionTokens: &n, LatencyMS: &n, CostUSD: new(0.001),
+		})
+		fresh = append(fresh, i)
+	}
+	for b.Loop() {
+		t.add(calls, fresh)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(calls)), "ns/event")
+}

@@ -63,7 +63,8 @@ type Options struct {
 	NoContent     bool // keep no prompts and answers, and only numbers and names of the metadata
 	Mask          *redact.Masker
 	Prices        *pricing.Table
-	MaxQueueBytes int64 // of batches that wait
+	MaxQueueBytes int64  // of batches that wait
+	Tally         *Tally // nil is one of the Writer's own
 	Log           *slog.Logger
 }
 
@@ -138,6 +139,9 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 		summary: newSummary(),
 	}
 	w.prices.Store(newPrices(opts.Prices))
+	if w.opts.Tally == nil {
+		w.opts.Tally = NewTally()
+	}
 	err := st.Tx(func(q *db.Queries) error {
 		ctx := context.Background()
 		if st.MovedAside() != "" {
@@ -159,6 +163,9 @@ func New(st *store.Store, opts Options) (*Writer, error) {
 		if err := w.summary.catchUp(ctx, q, w.last.LLMTrace); err != nil {
 			return err
 		}
+		if err := w.opts.Tally.begin(ctx, q, time.Now().UnixMilli()); err != nil {
+			return err
+		}
 		// A remote knows this database by it.
 		return q.SetMetaOnce(ctx, db.SetMetaOnceParams{Key: "instance", Value: uuid.NewString()})
 	})
@@ -178,6 +185,16 @@ func (w *Writer) Books() Books {
 	b.addAll(&w.counts)
 	b.addAll(&w.booked)
 	return b
+}
+
+// Tally returns what was counted since the process began.
+func (w *Writer) Tally() *Tally { return w.opts.Tally }
+
+// QueueBytes returns the bytes of the batches that wait, and how many there may be.
+func (w *Writer) QueueBytes() (waiting, limit int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes, w.opts.MaxQueueBytes
 }
 
 // Growth returns a channel that holds a token once about so many bytes were stored since
@@ -535,7 +552,8 @@ func (w *Writer) answer(group []*pending, err error) {
 func (w *Writer) store(group []*pending) error {
 	defer w.reset()
 	w.takeCounts()
-	last, now := w.last, time.Now().UnixMilli()
+	begun := time.Now()
+	last, now := w.last, begun.UnixMilli()
 	w.working.Store(now)
 	err := w.st.Tx(func(q *db.Queries) error { return w.insert(q, group) })
 	if err == nil {
@@ -549,10 +567,13 @@ func (w *Writer) store(group []*pending) error {
 		w.unsynced = time.Now()
 	}
 	if err != nil {
+		w.opts.Tally.failed.Add(1)
 		w.last = last
 		w.putBack()
 		return err
 	}
+	w.opts.Tally.commits.add(time.Since(begun))
+	w.opts.Tally.add(w.calls, w.fresh)
 	for _, i := range w.fresh {
 		w.summary.add(&w.calls[i], now)
 	}
