@@ -44,14 +44,14 @@ func (r *request) push() (*answer, error) {
 			tile(path, "Expired", h.Text(count(b.Expired)), "", sub(h.Text("deleted by age or size, no remote set"))),
 			tile(path, "Dropped", h.Text(count(b.Dropped)), badIf(b.Dropped > 0), sub(h.Text("deleted although undelivered"))),
 		),
-		section("remote", "The remote", r.remote(s.Delivery)),
+		section("remote", "The remote", r.remote(s.Delivery, b.Pending())),
 		h.Div(h.ID("quarantine"), h.Data("live", ""), r.quarantine(s.Delivery, quarantine)),
 		section(r.liveList("attempts"), "Attempts, newest first", r.attempts(attempts.Rows), r.pager(attempts.Next, nil, len(attempts.Rows))),
 	}
 	return &answer{title: "Push", body: body}, nil
 }
 
-func (r *request) remote(d *Delivery) h.Node {
+func (r *request) remote(d *Delivery, pending int64) h.Node {
 	if d == nil {
 		return h.Div(h.Class("empty small"), h.H3(h.Text("Nothing is forwarded")),
 			h.P(h.Text("Events are kept on this machine only. Set OCT_PUSH_ENDPOINT to a URL, and start again, to have them delivered; those that wait go then too.")))
@@ -63,12 +63,16 @@ func (r *request) remote(d *Delivery) h.Node {
 		}
 		return h.Group{r.clock(ms), h.Span(h.Class("dim"), h.Text(", "), r.ago(ms))}
 	}
+	oldest := "nothing waits"
+	if pending > 0 {
+		oldest = "known after the first attempt"
+	}
 	pairs := []h.Node{
 		fact("Endpoint", h.Code(say(d.Endpoint))),
 		fact("Last success", at(st.LastSuccess, "never")),
 		fact("Last attempt", at(st.LastAttempt, "never")),
 		fact("Next attempt", at(st.NextAttempt, "now")),
-		fact("Oldest that waits", at(st.Oldest, "nothing waits")),
+		fact("Oldest that waits", at(st.Oldest, oldest)),
 		fact("Failed attempts in a row", h.Text(count(int64(st.Failures)))),
 	}
 	var wrong h.Node

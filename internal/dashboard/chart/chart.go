@@ -88,7 +88,7 @@ func Lines(t Time) h.Node {
 		if t.Area {
 			shapes = append(shapes, path("area "+class, area(s.Values, top)))
 		}
-		shapes = append(shapes, path("line "+class, line(s.Values, top)))
+		shapes = append(shapes, path("line "+class, line(s.Values, top)), path("dots "+class, dots(s.Values, top)))
 	}
 	return t.figure("lines", top, ticks, shapes)
 }
@@ -376,9 +376,13 @@ func point(b *strings.Builder, command byte, x, y int) {
 	b.WriteString(strconv.Itoa(y))
 }
 
+// line connects known values that are neighbours.
 func line(values []float64, top float64) string {
 	var b strings.Builder
 	runs(values, func(from, to int) {
+		if to == from+1 {
+			return // one of dots
+		}
 		for i := from; i < to; i++ {
 			command := byte('L')
 			if i == from {
@@ -386,8 +390,17 @@ func line(values []float64, top float64) string {
 			}
 			point(&b, command, i*perBucket+perBucket/2, height(values[i], top))
 		}
+	})
+	return b.String()
+}
+
+// dots are the known values without a neighbour.
+func dots(values []float64, top float64) string {
+	var b strings.Builder
+	runs(values, func(from, to int) {
 		if to == from+1 {
-			b.WriteString("h0") // a dot, by its round ends
+			point(&b, 'M', from*perBucket+perBucket/2, height(values[from], top))
+			b.WriteString("h0") // it has nothing but its round ends
 		}
 	})
 	return b.String()

@@ -73,8 +73,11 @@ func TestLines(t *testing.T) {
 		Note: "A note.",
 	}
 	got := golden(t, "lines", chart.Lines(c))
-	if !strings.Contains(got, `d="M5 805L15 766M45 824h0M65 844L75 844"`) {
+	if !strings.Contains(got, `d="M5 805L15 766M65 844L75 844"`) {
 		t.Error("a gap in the values is no gap in the line")
+	}
+	if !strings.Contains(got, `class="dots s1" d="M45 824h0"`) {
+		t.Error("a value without neighbours is no dot")
 	}
 	if !strings.Contains(got, `d="M5 1000L5 805L15 766L15 1000zM45 1000L45 824L45 1000zM65 1000L65 844L75 844L75 1000z"`) {
 		t.Error("the area is not closed at a gap")

@@ -21,7 +21,7 @@ func Spark(values []float64) h.Node {
 	}
 	return h.El("svg", h.Class("spark"), h.Aria("hidden", "true"), h.Attr("viewBox", fmt.Sprintf("0 -40 %d %d", max(1, len(values))*perBucket, tall+80)),
 		h.Attr("preserveAspectRatio", "none"),
-		path("area s1", area(values, top)), path("line s1", line(values, top)))
+		path("area s1", area(values, top)), path("line s1", line(values, top)), path("dots s1", dots(values, top)))
 }
 
 // SparkBars are columns the size of a word.
