@@ -91,15 +91,20 @@ func retryAfter(value string, now time.Time) time.Duration {
 
 // excerpt returns the status and the beginning of what the remote says, if that is text.
 func excerpt(answer *http.Response, body []byte) string {
+	return withText(answer.Status, string(body))
+}
+
+// withText adds the beginning of text to what, on one line, if it is text.
+func withText(what, text string) string {
 	const most = 200
-	text := strings.Join(strings.Fields(writer.Cut(string(body), 4*most)), " ")
+	text = strings.Join(strings.Fields(writer.Cut(text, 4*most)), " ")
 	if text == "" || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return answer.Status
+		return what
 	}
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return answer.Status + ": " + text
+	return what + ": " + text
 }
 
 // plain says in plain words why there is no answer.
@@ -236,9 +241,10 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	if v.outcome != delivered {
 		return v, 0
 	}
-	n, reason := accepted(said)
+	n, text := accepted(said)
 	if n > 0 {
-		return verdict{outcome: rejected, reason: reason}, n
+		reason := fmt.Sprintf("%s, but %d rejected (partial success)", answer.Status, n)
+		return verdict{outcome: rejected, reason: withText(reason, c.mask.Mask(text, nil))}, n
 	}
 	return v, 0
 }
