@@ -66,6 +66,8 @@ const (
 	keepQuarantine = 10_000 // events
 
 	checkEvery = time.Second // whether a full batch waits
+
+	lastWords = 500 * time.Millisecond // to write down the last attempt, at the end
 )
 
 // Pusher delivers. Its methods are safe for concurrent use.
@@ -185,16 +187,32 @@ func (p *Pusher) Now(ctx context.Context) (Result, error) {
 	}
 }
 
-// Close ends the loop and delivers what it can until ctx is done.
+// Close ends the loop and delivers what it can until ctx is done. It does not wait for a
+// disk that does not answer.
 func (p *Pusher) Close(ctx context.Context) Result {
 	close(p.stop)
-	stop := context.AfterFunc(ctx, p.cancel)
-	defer stop()
-	<-p.done
-	defer p.cancel()
-	r, _ := p.round(ctx, nil)
-	p.client.http.CloseIdleConnections()
-	return r
+	last := make(chan Result, 1)
+	go func() {
+		stop := context.AfterFunc(ctx, p.cancel)
+		defer stop()
+		<-p.done
+		defer p.cancel()
+		r, _ := p.round(ctx, nil)
+		p.client.http.CloseIdleConnections()
+		last <- r
+	}()
+	select {
+	case r := <-last:
+		return r
+	case <-ctx.Done():
+	}
+	// What is under way ends with ctx, and only writes down what came of it.
+	select {
+	case r := <-last:
+		return r
+	case <-time.After(lastWords):
+		return Result{Pending: p.w.Books().Pending(), Error: errStopped.Error()}
+	}
 }
 
 // run is the goroutine.
@@ -266,7 +284,7 @@ func (p *Pusher) round(ctx context.Context, stop <-chan struct{}) (r Result, wai
 func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Duration, err error) {
 	k, err := p.next(ctx)
 	if err != nil {
-		return false, p.backoff(0), err
+		return false, p.unable(ctx, err), err
 	}
 	if k == nil {
 		return false, 0, nil
@@ -282,7 +300,8 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return err
 	})
 	if err != nil {
-		return false, p.backoff(0), fmt.Errorf("read what is to be delivered: %w", err)
+		err = fmt.Errorf("read what is to be delivered: %w", err)
+		return false, p.unable(ctx, err), err
 	}
 	if len(b.ids) == 0 {
 		return true, 0, nil // deleted meanwhile
@@ -367,7 +386,8 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 		return tx.TrimPushLog(ctx, keepPushLog)
 	})
 	if err != nil {
-		return false, p.backoff(0), fmt.Errorf("write down what was delivered: %w", err)
+		err = fmt.Errorf("write down what was delivered: %w", err)
+		return false, p.unable(ctx, err), err
 	}
 	p.update(func(s *Status) {
 		s.LastAttempt, s.LastError = began.UnixMilli(), v.reason
@@ -428,6 +448,16 @@ func (p *Pusher) backoff(asked time.Duration) time.Duration {
 	return max(rand.N(limit), 100*time.Millisecond)
 }
 
+// unable is for when our own database is at fault, and returns how long to wait: what
+// cannot be marked must not be sent again and again. At the end nothing is at fault.
+func (p *Pusher) unable(ctx context.Context, err error) time.Duration {
+	if ctx.Err() == nil && !errors.Is(err, writer.ErrClosed) && !errors.Is(err, store.ErrClosed) {
+		p.failed(err.Error())
+		p.update(func(s *Status) { s.LastError = err.Error() })
+	}
+	return p.backoff(0)
+}
+
 // failed and recovered log changes, not attempts.
 func (p *Pusher) failed(reason string) {
 	if p.failures == 0 {
@@ -437,7 +467,7 @@ func (p *Pusher) failed(reason string) {
 	p.update(func(s *Status) { s.Failures = p.failures })
 	if reason != p.told {
 		p.told = reason
-		p.opts.Log.Warn("the remote takes no events; they are kept", "reason", reason, "attempts", p.failures)
+		p.opts.Log.Warn("events are not delivered; they are kept", "reason", reason, "attempts", p.failures)
 	}
 }
 
@@ -445,7 +475,7 @@ func (p *Pusher) recovered() {
 	if p.failures == 0 {
 		return
 	}
-	p.opts.Log.Info("the remote takes events again", "attempts", p.failures, "after", time.Since(p.failedAt).Round(time.Millisecond).String())
+	p.opts.Log.Info("events are delivered again", "attempts", p.failures, "after", time.Since(p.failedAt).Round(time.Millisecond).String())
 	p.failures, p.told = 0, ""
 	p.update(func(s *Status) { s.Failures = 0 })
 }
