@@ -146,8 +146,9 @@ type client struct {
 	timeout  time.Duration
 	mask     *redact.Masker
 
-	zip *gzip.Writer
-	out bytes.Buffer
+	zip  *gzip.Writer
+	out  bytes.Buffer
+	deaf bool // nothing came on the connection when the last attempt was over
 }
 
 func newClient(o Options) (*client, error) {
@@ -168,6 +169,7 @@ func newClient(o Options) (*client, error) {
 		IdleConnTimeout:       90 * time.Second,
 		DisableCompression:    true, // answers are small, and a small answer that grows is a trap
 		ForceAttemptHTTP2:     true,
+		HTTP2:                 &http.HTTP2Config{WriteByteTimeout: dialTimeout},
 	}
 	if len(o.CA) > 0 {
 		pool, err := x509.SystemCertPool()
@@ -227,7 +229,13 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	if c.compress {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
+	if c.deaf {
+		// It may be dead without anybody having said so. With HTTP/2 it would be used again
+		// and again: there the end of a request is not that of its connection.
+		c.http.CloseIdleConnections()
+	}
 	answer, err := c.http.Do(request)
+	c.deaf = err != nil
 	if err != nil {
 		return verdict{outcome: retry, reason: plain(err, c.timeout), slow: ctx.Err() != nil}, 0
 	}
