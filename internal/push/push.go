@@ -19,8 +19,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
@@ -91,7 +93,7 @@ type Pusher struct {
 	failures int               // attempts in a row
 	givenUp  int               // events in a row
 	failedAt time.Time
-	told     string // the reason that was logged last
+	told     string // the kind of reason that was logged last
 }
 
 // search is how far it is known which events of a batch the remote rejects. The zero
@@ -287,6 +289,9 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return false, p.unable(ctx, err), err
 	}
 	if k == nil {
+		// There is nothing to leave the remote alone with: what comes next is tried at once.
+		p.failures, p.told = 0, ""
+		p.update(func(s *Status) { s.Failures = 0 })
 		return false, 0, nil
 	}
 	b := &p.batch
@@ -368,8 +373,10 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 				n += marked
 			}
 			tx.Count(writer.Entry{Kind: b.kind.name, Outcome: writer.Delivered}, n)
-			if err := tx.SetSequence(ctx, strconv.FormatInt(sequence, 10)); err != nil {
-				return err
+			if p.opts.Format != "otlp" { // which has no such number
+				if err := tx.SetSequence(ctx, strconv.FormatInt(sequence, 10)); err != nil {
+					return err
+				}
 			}
 			entry.Status, entry.EventsPushed = "ok", n
 		case giveUp:
@@ -465,10 +472,22 @@ func (p *Pusher) failed(reason string) {
 	}
 	p.failures++
 	p.update(func(s *Status) { s.Failures = p.failures })
-	if reason != p.told {
-		p.told = reason
+	if kind := kindOf(reason); kind != p.told {
+		p.told = kind
 		p.opts.Log.Warn("events are not delivered; they are kept", "reason", reason, "attempts", p.failures)
 	}
+}
+
+// kindOf returns what is the same of a reason each time: without the text of the remote,
+// which may name each request, and without numbers, such as of ports.
+func kindOf(reason string) string {
+	kind, _, _ := strings.Cut(reason, ": ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, kind)
 }
 
 func (p *Pusher) recovered() {
