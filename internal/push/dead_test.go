@@ -75,7 +75,7 @@ func TestDeadConnection(t *testing.T) {
 			server.StartTLS()
 			x.open(func(o *push.Options) {
 				o.Endpoint = "https://example.com/in"
-				o.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+				o.CA = authority(server)
 				dial := o.Dial
 				o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 					c, err := dial(ctx, network, address)
@@ -102,4 +102,9 @@ func TestDeadConnection(t *testing.T) {
 			server.Close()
 		})
 	}
+}
+
+// authority returns the certificate of s as OCT_PUSH_CA_FILE has it.
+func authority(s *httptest.Server) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }

@@ -236,6 +236,7 @@ func (p *Pusher) run(ctx context.Context) {
 				continue
 			}
 		}
+		p.update(func(s *Status) { s.NextAttempt = 0 })
 		result, wait := p.round(ctx, p.stop)
 		if wait == 0 {
 			wait = jitter(p.opts.Interval)

@@ -105,3 +105,27 @@ func TestFullBatchAfterFailure(t *testing.T) {
 		}
 	})
 }
+
+// While an attempt is under way there is no next one.
+func TestNextAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		time.Sleep(2 * time.Second)
+		if s := x.p.Status(); s.NextAttempt <= time.Now().UnixMilli() {
+			t.Errorf("at rest %+v", s)
+		}
+		x.answers(func(http.ResponseWriter, *sent) {
+			if s := x.p.Status(); s.NextAttempt != 0 {
+				t.Errorf("under way %+v", s)
+			}
+		})
+		x.calls(0, 1)
+		if _, err := x.p.Now(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s := x.p.Status(); s.NextAttempt <= time.Now().UnixMilli() {
+			t.Errorf("afterwards %+v", s)
+		}
+	})
+}
