@@ -91,15 +91,20 @@ func retryAfter(value string, now time.Time) time.Duration {
 
 // excerpt returns the status and the beginning of what the remote says, if that is text.
 func excerpt(answer *http.Response, body []byte) string {
+	return withText(answer.Status, string(body))
+}
+
+// withText adds the beginning of text to what, on one line, if it is text.
+func withText(what, text string) string {
 	const most = 200
-	text := strings.Join(strings.Fields(writer.Cut(string(body), 4*most)), " ")
+	text = strings.Join(strings.Fields(writer.Cut(text, 4*most)), " ")
 	if text == "" || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return answer.Status
+		return what
 	}
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return answer.Status + ": " + text
+	return what + ": " + text
 }
 
 // plain says in plain words why there is no answer.
@@ -141,8 +146,9 @@ type client struct {
 	timeout  time.Duration
 	mask     *redact.Masker
 
-	zip *gzip.Writer
-	out bytes.Buffer
+	zip  *gzip.Writer
+	out  bytes.Buffer
+	deaf bool // nothing came on the connection when the last attempt was over
 }
 
 func newClient(o Options) (*client, error) {
@@ -163,6 +169,7 @@ func newClient(o Options) (*client, error) {
 		IdleConnTimeout:       90 * time.Second,
 		DisableCompression:    true, // answers are small, and a small answer that grows is a trap
 		ForceAttemptHTTP2:     true,
+		HTTP2:                 &http.HTTP2Config{WriteByteTimeout: dialTimeout},
 	}
 	if len(o.CA) > 0 {
 		pool, err := x509.SystemCertPool()
@@ -222,7 +229,13 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	if c.compress {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
+	if c.deaf {
+		// It may be dead without anybody having said so. With HTTP/2 it would be used again
+		// and again: there the end of a request is not that of its connection.
+		c.http.CloseIdleConnections()
+	}
 	answer, err := c.http.Do(request)
+	c.deaf = err != nil
 	if err != nil {
 		return verdict{outcome: retry, reason: plain(err, c.timeout), slow: ctx.Err() != nil}, 0
 	}
@@ -236,9 +249,10 @@ func (c *client) send(ctx context.Context, r request, batchID string, accepted f
 	if v.outcome != delivered {
 		return v, 0
 	}
-	n, reason := accepted(said)
+	n, text := accepted(said)
 	if n > 0 {
-		return verdict{outcome: rejected, reason: reason}, n
+		reason := fmt.Sprintf("%s, but %d rejected (partial success)", answer.Status, n)
+		return verdict{outcome: rejected, reason: withText(reason, c.mask.Mask(text, nil))}, n
 	}
 	return v, 0
 }

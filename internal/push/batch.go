@@ -15,7 +15,8 @@ import (
 // to begin before its time.
 const maxBatch = 500
 
-// pageRows is how many rows are read at once: texts may be long.
+// pageRows is how many rows are read at once at most. What is read is in memory, whether
+// the batch has room for it or not, and texts may be long.
 const pageRows = 50
 
 // kind is a table whose rows are delivered. A batch has rows of one.
@@ -173,7 +174,16 @@ type batch struct {
 	full     bool
 }
 
-func (b *batch) page() int64 { return int64(min(pageRows, b.limit-len(b.ids))) }
+// page returns how many rows are to be read next: few until it is known how large they
+// are, and then as many as there should be room for.
+func (b *batch) page() int64 {
+	n, size := int64(len(b.ids)), int64(b.enc.size())
+	page := min(pageRows, int64(b.limit)-n, max(2*n, 1))
+	if size > 0 {
+		page = min(page, max(int64(b.maxSize)-size, 0)*n/size+1)
+	}
+	return page
+}
 
 // fill reads rows until the batch is full or none is left.
 func (b *batch) fill(ctx context.Context, q *db.Queries) error {

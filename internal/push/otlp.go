@@ -12,10 +12,11 @@ import (
 // otlpEncoder makes OTLP export requests in protobuf: calls and spans are spans, errors and
 // custom events log records, readings metrics.
 type otlpEncoder struct {
-	base string // URL
-	kind string
-	exp  *genai.Exporter
-	enc  otlp.Encoder
+	base  string // URL before its query
+	query string // with its question mark, or ""
+	kind  string
+	exp   *genai.Exporter
+	enc   otlp.Encoder
 }
 
 func newOTLPEncoder(endpoint string, i Instance) *otlpEncoder {
@@ -31,9 +32,14 @@ func newOTLPEncoder(endpoint string, i Instance) *otlpEncoder {
 	if i.AgentID != "" {
 		resource = append(resource, otlp.KeyValue{Key: "openclaw_trace.agent_id", Value: otlp.StringValue(i.AgentID)})
 	}
+	endpoint, _, _ = strings.Cut(endpoint, "#")
+	base, query, has := strings.Cut(endpoint, "?")
+	if has {
+		query = "?" + query
+	}
 	return &otlpEncoder{
-		base: strings.TrimRight(endpoint, "/"),
-		exp:  genai.NewExporter(otlp.Origin{Resource: resource, ScopeName: "openclaw-trace", ScopeVersion: i.Version}),
+		base: strings.TrimRight(base, "/"), query: query,
+		exp: genai.NewExporter(otlp.Origin{Resource: resource, ScopeName: "openclaw-trace", ScopeVersion: i.Version}),
 	}
 }
 
@@ -55,7 +61,7 @@ func (e *otlpEncoder) finish(envelope) request {
 	if signal == "" {
 		signal = "traces"
 	}
-	return request{e.base + "/v1/" + signal, otlp.Protobuf.ContentType(), [][]byte{e.enc.Bytes()}}
+	return request{e.base + "/v1/" + signal + e.query, otlp.Protobuf.ContentType(), [][]byte{e.enc.Bytes()}}
 }
 
 // accepted reads partial_success. Which items it means it does not say.

@@ -19,8 +19,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/redact"
@@ -66,6 +68,8 @@ const (
 	keepQuarantine = 10_000 // events
 
 	checkEvery = time.Second // whether a full batch waits
+
+	lastWords = 500 * time.Millisecond // to write down the last attempt, at the end
 )
 
 // Pusher delivers. Its methods are safe for concurrent use.
@@ -89,7 +93,7 @@ type Pusher struct {
 	failures int               // attempts in a row
 	givenUp  int               // events in a row
 	failedAt time.Time
-	told     string // the reason that was logged last
+	told     string // the kind of reason that was logged last
 }
 
 // search is how far it is known which events of a batch the remote rejects. The zero
@@ -187,16 +191,32 @@ func (p *Pusher) Now(ctx context.Context) (Result, error) {
 	}
 }
 
-// Close ends the loop and delivers what it can until ctx is done.
+// Close ends the loop and delivers what it can until ctx is done. It does not wait for a
+// disk that does not answer.
 func (p *Pusher) Close(ctx context.Context) Result {
 	close(p.stop)
-	stop := context.AfterFunc(ctx, p.cancel)
-	defer stop()
-	<-p.done
-	defer p.cancel()
-	r, _ := p.round(ctx, nil)
-	p.client.http.CloseIdleConnections()
-	return r
+	last := make(chan Result, 1)
+	go func() {
+		stop := context.AfterFunc(ctx, p.cancel)
+		defer stop()
+		<-p.done
+		defer p.cancel()
+		r, _ := p.round(ctx, nil)
+		p.client.http.CloseIdleConnections()
+		last <- r
+	}()
+	select {
+	case r := <-last:
+		return r
+	case <-ctx.Done():
+	}
+	// What is under way ends with ctx, and only writes down what came of it.
+	select {
+	case r := <-last:
+		return r
+	case <-time.After(lastWords):
+		return Result{Pending: p.w.Books().Pending(), Error: errStopped.Error()}
+	}
 }
 
 // run is the goroutine.
@@ -218,6 +238,7 @@ func (p *Pusher) run(ctx context.Context) {
 				continue
 			}
 		}
+		p.update(func(s *Status) { s.NextAttempt = 0 })
 		result, wait := p.round(ctx, p.stop)
 		if wait == 0 {
 			wait = jitter(p.opts.Interval)
@@ -268,9 +289,12 @@ func (p *Pusher) round(ctx context.Context, stop <-chan struct{}) (r Result, wai
 func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Duration, err error) {
 	k, err := p.next(ctx)
 	if err != nil {
-		return false, p.backoff(0), err
+		return false, p.unable(ctx, err), err
 	}
 	if k == nil {
+		// There is nothing to leave the remote alone with: what comes next is tried at once.
+		p.failures, p.told = 0, ""
+		p.update(func(s *Status) { s.Failures = 0 })
 		return false, 0, nil
 	}
 	b := &p.batch
@@ -284,7 +308,8 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return err
 	})
 	if err != nil {
-		return false, p.backoff(0), fmt.Errorf("read what is to be delivered: %w", err)
+		err = fmt.Errorf("read what is to be delivered: %w", err)
+		return false, p.unable(ctx, err), err
 	}
 	if len(b.ids) == 0 {
 		return true, 0, nil // deleted meanwhile
@@ -351,8 +376,10 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 				n += marked
 			}
 			tx.Count(writer.Entry{Kind: b.kind.name, Outcome: writer.Delivered}, n)
-			if err := tx.SetSequence(ctx, strconv.FormatInt(sequence, 10)); err != nil {
-				return err
+			if p.opts.Format != "otlp" { // which has no such number
+				if err := tx.SetSequence(ctx, strconv.FormatInt(sequence, 10)); err != nil {
+					return err
+				}
 			}
 			entry.Status, entry.EventsPushed = "ok", n
 		case giveUp:
@@ -369,7 +396,8 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 		return tx.TrimPushLog(ctx, keepPushLog)
 	})
 	if err != nil {
-		return false, p.backoff(0), fmt.Errorf("write down what was delivered: %w", err)
+		err = fmt.Errorf("write down what was delivered: %w", err)
+		return false, p.unable(ctx, err), err
 	}
 	p.update(func(s *Status) {
 		s.LastAttempt, s.LastError = began.UnixMilli(), v.reason
@@ -433,6 +461,16 @@ func (p *Pusher) backoff(asked time.Duration) time.Duration {
 	return max(rand.N(limit), 100*time.Millisecond)
 }
 
+// unable is for when our own database is at fault, and returns how long to wait: what
+// cannot be marked must not be sent again and again. At the end nothing is at fault.
+func (p *Pusher) unable(ctx context.Context, err error) time.Duration {
+	if ctx.Err() == nil && !errors.Is(err, writer.ErrClosed) && !errors.Is(err, store.ErrClosed) {
+		p.failed(err.Error())
+		p.update(func(s *Status) { s.LastError = err.Error() })
+	}
+	return p.backoff(0)
+}
+
 // failed and recovered log changes, not attempts.
 func (p *Pusher) failed(reason string) {
 	if p.failures == 0 {
@@ -440,17 +478,29 @@ func (p *Pusher) failed(reason string) {
 	}
 	p.failures++
 	p.update(func(s *Status) { s.Failures = p.failures })
-	if reason != p.told {
-		p.told = reason
-		p.opts.Log.Warn("the remote takes no events; they are kept", "reason", reason, "attempts", p.failures)
+	if kind := kindOf(reason); kind != p.told {
+		p.told = kind
+		p.opts.Log.Warn("events are not delivered; they are kept", "reason", reason, "attempts", p.failures)
 	}
+}
+
+// kindOf returns what is the same of a reason each time: without the text of the remote,
+// which may name each request, and without numbers, such as of ports.
+func kindOf(reason string) string {
+	kind, _, _ := strings.Cut(reason, ": ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, kind)
 }
 
 func (p *Pusher) recovered() {
 	if p.failures == 0 {
 		return
 	}
-	p.opts.Log.Info("the remote takes events again", "attempts", p.failures, "after", time.Since(p.failedAt).Round(time.Millisecond).String())
+	p.opts.Log.Info("events are delivered again", "attempts", p.failures, "after", time.Since(p.failedAt).Round(time.Millisecond).String())
 	p.failures, p.told = 0, ""
 	p.update(func(s *Status) { s.Failures = 0 })
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -105,6 +106,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 type sent struct {
 	at    time.Time
 	path  string
+	url   *url.URL
 	key   string // Idempotency-Key
 	raw   []byte // decompressed
 	batch struct {
@@ -234,7 +236,7 @@ func status(code int) func(http.ResponseWriter, *sent) {
 }
 
 func (x *world) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := &sent{at: time.Now(), path: r.URL.Path, key: r.Header.Get("Idempotency-Key"), header: r.Header.Clone()}
+	s := &sent{at: time.Now(), path: r.URL.Path, url: r.URL, key: r.Header.Get("Idempotency-Key"), header: r.Header.Clone()}
 	body := io.Reader(r.Body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		zip, err := gzip.NewReader(r.Body)
