@@ -31,8 +31,6 @@ type file struct {
 	grown     time.Time // as we saw it
 	headBytes int64     // of which head is the hash
 	head      string
-	held      time.Time // since when the line at heldAt waits for its twin
-	heldAt    int64
 }
 
 // patternOf turns the setting into one that filepath.Glob understands.

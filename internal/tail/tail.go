@@ -422,7 +422,7 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		f.grown = now
 		if f.size < f.pos || !f.same() {
 			t.opts.Log.Info("the agent's log was emptied and is read from its beginning", "path", f.path)
-			f.pos, f.held = 0, time.Time{}
+			f.pos = 0
 			f.headBytes, f.head = 0, ""
 			t.moved[f.id] = true
 		}
@@ -445,10 +445,11 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		f.pos += int64(took)
 		t.moved[f.id] = true
 	}
+	full := t.rows() >= maxRows
 	if t.rows() > 0 {
 		t.store(ctx, now)
 	}
-	return took > 0 && !end, nil
+	return full || took > 0 && !end, nil
 }
 
 // giveWay lets what came over HTTP go first, for a while.
