@@ -1,6 +1,8 @@
 package tail_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"strings"
@@ -48,6 +50,29 @@ func TestClockSetBack(t *testing.T) {
 		x.wait(30 * time.Second)
 		if n := len(x.rows()); n != 50 {
 			t.Errorf("%d events", n)
+		}
+	})
+}
+
+// A row that the database does not take is counted once, and takes no other with it.
+func TestRejectedRow(t *testing.T) {
+	inWorld(t, "a.log", func(x *world) {
+		x.start()
+		conn, err := sql.Open("sqlite", x.db)
+		x.must(err)
+		defer conn.Close()
+		_, err = conn.ExecContext(context.Background(), `CREATE TRIGGER bad BEFORE INSERT ON error_events
+			WHEN NEW.message LIKE '%failure 7' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+		x.must(err)
+		lines, want := failures(1, 20)
+		x.write("a.log", "fine\n"+lines)
+		x.wait(5 * time.Second)
+		x.expect(join(want[:6], want[7:])...)
+		if b := x.w.Books(); b.Received != 19 || b.Refused != 1 || b.Ignored != 1 {
+			t.Errorf("%+v", b)
+		}
+		if s := x.tail.Status(); s.Events != 19 || s.Behind != 0 {
+			t.Errorf("%+v", s)
 		}
 	})
 }

@@ -478,6 +478,7 @@ func (t *Tail) save(ctx context.Context, now time.Time) {
 
 // store has the writer commit the rows with the positions behind them. It tries until
 // that succeeds, or ctx ends: then nothing of it is stored, and all of it is read again.
+// What the database will never take is left out.
 func (t *Tail) store(ctx context.Context, now time.Time) {
 	b := t.batch
 	for id := range t.moved {
@@ -485,34 +486,67 @@ func (t *Tail) store(ctx context.Context, now time.Time) {
 			b.Positions = append(b.Positions, db.SetLogPositionParams(f.row(now.UnixMilli())))
 		}
 	}
-	events := t.rows()
 	t.batch = new(writer.Batch)
 	clear(t.moved)
+	stored, err := len(b.Errors)+len(b.Events), t.submit(ctx, b)
+	if errors.Is(err, writer.ErrRejected) {
+		stored, err = t.oneByOne(ctx, b)
+	}
+	if err != nil {
+		t.lost = true
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.Events += int64(stored)
+}
+
+// submit has the writer commit b. It fails when the database will never take it, or when
+// we have to end.
+func (t *Tail) submit(ctx context.Context, b *writer.Batch) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		_, err := t.w.Submit(b)
-		switch {
-		case err == nil:
-			t.mu.Lock()
-			t.status.Events += int64(events)
-			t.mu.Unlock()
-			return
-		case errors.Is(err, writer.ErrRejected):
-			// The rows would never be taken, and what follows them must go on.
-			t.opts.Log.Warn("lines of the agent's log cannot be stored", "events", events, "err", err)
-			b = &writer.Batch{Counts: *b.Refusal("rejected by the database"), Positions: b.Positions}
-			events = 0
-		case errors.Is(err, writer.ErrClosed):
-			return
-		case errors.Is(err, writer.ErrPending):
+		if err == nil || errors.Is(err, writer.ErrRejected) || errors.Is(err, writer.ErrClosed) {
+			return err
+		}
+		if errors.Is(err, writer.ErrPending) {
 			b = again(b) // the writer still has the other
 		}
 		select {
 		case <-ctx.Done():
-			t.lost = true
-			return
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
+}
+
+// oneByOne stores the rows of b, of which the database will never take one, each in a
+// batch of its own, and then what b counts and the positions. It returns how many rows
+// were stored.
+func (t *Tail) oneByOne(ctx context.Context, b *writer.Batch) (stored int, err error) {
+	rest := &writer.Batch{Counts: b.Counts, Positions: b.Positions}
+	var each []*writer.Batch
+	for i := range b.Errors {
+		each = append(each, &writer.Batch{Errors: b.Errors[i : i+1]})
+	}
+	for i := range b.Events {
+		each = append(each, &writer.Batch{Events: b.Events[i : i+1]})
+	}
+	// The writer has counted all of them as refused, and does so again with each that is.
+	const reason = "rejected by the database"
+	rest.Counts.Add(writer.Entry{Kind: writer.KindError, Outcome: writer.Refused, Reason: reason}, -int64(len(b.Errors)))
+	rest.Counts.Add(writer.Entry{Kind: writer.KindEvent, Outcome: writer.Refused, Reason: reason}, -int64(len(b.Events)))
+	for _, one := range append(each, rest) {
+		switch err := t.submit(ctx, one); {
+		case err == nil:
+			stored += len(one.Errors)+len(one.Events)
+		case errors.Is(err, writer.ErrRejected):
+			t.opts.Log.Warn("a line of the agent's log cannot be stored")
+		default:
+			return stored, err
+		}
+	}
+	return stored, nil
 }
 
 // again returns the same rows in a batch of their own. Their counts may be in the first
