@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
 // openclaw is a line of OpenClaw's log.
@@ -74,5 +76,24 @@ func TestRejectedRow(t *testing.T) {
 		if s := x.tail.Status(); s.Events != 19 || s.Behind != 0 {
 			t.Errorf("%+v", s)
 		}
+	})
+}
+
+// Who ends does not wait for a database that takes nothing.
+func TestCloseWithoutDatabase(t *testing.T) {
+	inWorld(t, "a.log", func(x *world) {
+		x.start()
+		release := make(chan struct{})
+		go func() {
+			_ = x.w.Do(context.Background(), func(*writer.Tx) error { <-release; return nil })
+		}()
+		x.write("a.log", "fine\n")
+		x.wait(3 * time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := x.tail.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		close(release)
 	})
 }

@@ -155,8 +155,9 @@ func (t *Tail) Status() Status {
 	return t.status
 }
 
-// Close stores the positions, for which the writer has to be open, and ends. It fails
-// only when ctx ends; the goroutine then ends when the disk answers.
+// Close stores the positions, for which the writer has to be open, and ends; it does not
+// wait for a database that takes nothing. It fails only when ctx ends; the goroutine then
+// ends when the disk answers.
 func (t *Tail) Close(ctx context.Context) error {
 	t.cancel()
 	select {
@@ -182,7 +183,7 @@ func (t *Tail) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			t.save(context.WithoutCancel(ctx), time.Now())
+			t.save(ctx, time.Now()) // which tries once; without it lines that made no rows are read again
 			return
 		case <-ticker.C:
 		}
@@ -191,7 +192,7 @@ func (t *Tail) run(ctx context.Context) {
 
 // step looks for files and reads on in each. It tells whether there is more to read.
 func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
-	t.look(now)
+	t.look(ctx, now)
 	behind := int64(0)
 	for _, f := range slices.SortedFunc(maps.Values(t.files), func(a, b *file) int { return a.changed.Compare(b.changed) }) {
 		if ctx.Err() != nil {
@@ -225,7 +226,7 @@ func (t *Tail) drop(f *file) {
 }
 
 // look finds the files to follow.
-func (t *Tail) look(now time.Time) {
+func (t *Tail) look(ctx context.Context, now time.Time) {
 	type found struct {
 		path string
 		info os.FileInfo
@@ -281,7 +282,7 @@ func (t *Tail) look(now time.Time) {
 		// From now on a file that appears is new, and read from its beginning.
 		t.first = false
 		t.batch.Positions = append(t.batch.Positions, db.SetLogPositionParams{Path: t.pattern, UpdatedAt: now.UnixMilli()})
-		t.store(context.Background(), now)
+		t.store(ctx, now)
 	}
 	path := ""
 	if len(all) > 0 {
@@ -539,7 +540,7 @@ func (t *Tail) oneByOne(ctx context.Context, b *writer.Batch) (stored int, err e
 	for _, one := range append(each, rest) {
 		switch err := t.submit(ctx, one); {
 		case err == nil:
-			stored += len(one.Errors)+len(one.Events)
+			stored += len(one.Errors) + len(one.Events)
 		case errors.Is(err, writer.ErrRejected):
 			t.opts.Log.Warn("a line of the agent's log cannot be stored")
 		default:
