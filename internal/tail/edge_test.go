@@ -1,14 +1,20 @@
 package tail_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -95,5 +101,118 @@ func TestCloseWithoutDatabase(t *testing.T) {
 			t.Error(err)
 		}
 		close(release)
+	})
+}
+
+// What is not followed is not what the agent said last.
+func TestLinesOfOthers(t *testing.T) {
+	inWorld(t, "*.log", func(x *world) {
+		x.write("own.log", "")
+		info, err := os.Stat(x.path("own.log"))
+		x.must(err)
+		x.opts.Avoid = []os.FileInfo{info}
+		x.write("a.log", "of the agent\n")
+		x.start()
+		x.wait(time.Second)
+		x.write("own.log", "of ours\n")
+		x.must(os.Chtimes(x.path("own.log"), time.Time{}, time.Now().AddDate(10, 0, 0)))
+		x.wait(time.Second)
+		if s := x.tail.Status(); s.Path != x.path("a.log") {
+			t.Errorf("%+v", s)
+		}
+		if lines := x.tail.Lines(); len(lines) != 1 || lines[0].Text != "of the agent" {
+			t.Errorf("%v", lines)
+		}
+	})
+}
+
+// packed is text as gzip stores it without packing it.
+func packed(text string) string {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.NoCompression)
+	_, _ = z.Write([]byte(text))
+	_ = z.Close()
+	return b.String()
+}
+
+// The inode of an archive that was deleted may be the next log's.
+func TestInodeOfArchive(t *testing.T) {
+	inWorld(t, "a.log*", func(x *world) {
+		x.write("a.log", "")
+		x.start()
+		x.write("a.log.1.gz", packed("\nERROR old\n"))
+		x.wait(3 * time.Second)
+		x.must(os.Rename(x.path("a.log.1.gz"), x.path("a.log")))
+		x.must(os.Truncate(x.path("a.log"), 0))
+		x.write("a.log", "ERROR new\n")
+		x.wait(3 * time.Second)
+		x.expect("ERROR new")
+	})
+}
+
+// An archive is one also if it was seen before its first byte was written.
+func TestArchiveUnderWay(t *testing.T) {
+	inWorld(t, "a.log*", func(x *world) {
+		x.start()
+		x.write("a.log.1.gz", "")
+		x.wait(2 * time.Second)
+		x.write("a.log.1.gz", packed("\nERROR old\n"))
+		x.wait(3 * time.Second)
+		x.expect()
+	})
+}
+
+// The copy of a short log is a copy too.
+func TestShortCopy(t *testing.T) {
+	inWorld(t, "a.log*", func(x *world) {
+		x.start()
+		lines, want := failures(1, 3)
+		x.write("a.log", lines)
+		x.wait(3 * time.Second)
+		x.must(exec.Command("cp", x.path("a.log"), x.path("a.log.1")).Run())
+		x.must(os.Truncate(x.path("a.log"), 0))
+		x.wait(3 * time.Second)
+		x.expect(want...)
+	})
+}
+
+// A fault is told once.
+func TestFaultOnce(t *testing.T) {
+	const unreadable = "/sys/class/net/lo/speed"
+	if _, err := os.ReadFile(unreadable); err == nil || os.IsNotExist(err) {
+		t.Skip("no file here that has a size and cannot be read")
+	}
+	inWorld(t, "a.log", func(x *world) {
+		var out bytes.Buffer
+		x.opts.Log = slog.New(slog.NewTextHandler(&out, nil))
+		x.start()
+		x.must(os.Symlink(unreadable, x.path("a.log")))
+		x.wait(30 * time.Second)
+		if n := strings.Count(out.String(), "invalid argument"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if s := x.tail.Status(); !strings.Contains(s.Reason, "invalid argument") {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// In /tmp anybody may have made a directory or a link that looks like OpenClaw's.
+func TestAuto(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "openclaw-")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.RemoveAll(dir)
+	inWorld(t, tail.Auto, func(x *world) {
+		linked := dir + "-link"
+		x.must(os.Symlink(x.dir, linked))
+		defer os.Remove(linked)
+		x.start()
+		x.write("openclaw-1.log", "ERROR private\n")
+		x.must(os.Symlink(x.path("openclaw-1.log"), filepath.Join(dir, "openclaw-2.log")))
+		x.must(os.WriteFile(filepath.Join(dir, "openclaw-3.log"), []byte("ERROR of the agent\n"), 0o600))
+		x.wait(3 * time.Second)
+		x.expect("ERROR of the agent")
 	})
 }

@@ -80,7 +80,7 @@ type Tail struct {
 
 	// What follows belongs to the goroutine.
 	files   map[fileID]*file
-	ignored map[fileID]bool // archives and what we write ourselves
+	ignored map[fileID]os.FileInfo // archives and what we write ourselves, as they were
 	known   map[fileID]db.LogPosition
 	first   bool // nothing of the pattern was followed before
 	batch   *writer.Batch
@@ -120,7 +120,7 @@ func (o *Options) Validate() error {
 func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (*Tail, error) {
 	t := &Tail{
 		st: st, w: w, opts: opts, pattern: patternOf(opts.Path), done: make(chan struct{}),
-		files: make(map[fileID]*file), ignored: make(map[fileID]bool), known: make(map[fileID]db.LogPosition),
+		files: make(map[fileID]*file), ignored: make(map[fileID]os.FileInfo), known: make(map[fileID]db.LogPosition),
 		first: true, batch: new(writer.Batch), moved: make(map[fileID]bool), tokens: burst, twins: make(map[int64]bool),
 	}
 	if err := opts.Validate(); err != nil {
@@ -192,7 +192,8 @@ func (t *Tail) run(ctx context.Context) {
 
 // step looks for files and reads on in each. It tells whether there is more to read.
 func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
-	t.look(ctx, now)
+	reason := t.look(ctx, now)
+	defer func() { t.fault(reason) }()
 	behind := int64(0)
 	for _, f := range slices.SortedFunc(maps.Values(t.files), func(a, b *file) int { return a.changed.Compare(b.changed) }) {
 		if ctx.Err() != nil {
@@ -200,7 +201,7 @@ func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 		}
 		m, err := t.read(ctx, f, now)
 		if err != nil {
-			t.fault(fmt.Sprintf("OCT_LOG_PATH: %v", err))
+			reason = err.Error()
 		}
 		more = more || m
 		behind += max(0, f.size-f.pos)
@@ -225,27 +226,35 @@ func (t *Tail) drop(f *file) {
 	delete(t.files, f.id)
 }
 
-// look finds the files to follow.
-func (t *Tail) look(ctx context.Context, now time.Time) {
+// look finds the files to follow. It tells why one of them cannot be, if so.
+func (t *Tail) look(ctx context.Context, now time.Time) (reason string) {
 	type found struct {
 		path string
 		info os.FileInfo
 		id   fileID
 	}
 	var all []found
-	reason := ""
+	auto := t.opts.Path == Auto
 	paths, _ := filepath.Glob(t.pattern) // New has tried the pattern
 	for _, path := range paths {
-		info, err := stat(path, t.opts.Path == Auto)
+		info, err := stat(path, auto)
 		if err != nil {
 			reason = err.Error()
 			continue
 		}
 		id := idOf(info)
-		if !t.ignored[id] && slices.ContainsFunc(t.opts.Avoid, func(own os.FileInfo) bool { return os.SameFile(own, info) }) {
-			t.opts.Log.Warn("this file is our own log and is not followed", "path", path)
-			t.ignored[id] = true
+		seen := t.ignored[id]
+		if slices.ContainsFunc(t.opts.Avoid, func(own os.FileInfo) bool { return os.SameFile(own, info) }) {
+			if seen == nil {
+				t.opts.Log.Warn("this file is our own log and is not followed", "path", path)
+			}
+			t.ignored[id] = info
+			continue
 		}
+		if seen != nil && seen.Size() == info.Size() && seen.ModTime().Equal(info.ModTime()) {
+			continue
+		}
+		delete(t.ignored, id) // it is another file by now, or is written still
 		all = append(all, found{path, info, id})
 	}
 	slices.SortFunc(all, func(a, b found) int { return b.info.ModTime().Compare(a.info.ModTime()) })
@@ -257,23 +266,27 @@ func (t *Tail) look(ctx context.Context, now time.Time) {
 	for _, f := range t.files {
 		f.present = false
 	}
+	newest := ""
 	for _, one := range all {
-		if t.ignored[one.id] {
-			continue
-		}
 		f := t.files[one.id]
 		if f == nil {
 			var err error
-			if f, err = t.open(one.path, now); err != nil {
+			if f, err = openFile(one.path, auto, now); err != nil {
 				reason = err.Error()
 				continue
 			}
-			if f == nil { // an archive
-				t.ignored[one.id] = true
+			if f.id != one.id { // since we looked
+				f.Close()
+				continue
+			}
+			if !t.begin(f) {
+				f.Close()
+				t.ignored[one.id] = one.info
 				continue
 			}
 		}
 		f.path, f.present = one.path, true
+		newest = cmp.Or(newest, one.path)
 	}
 	if len(t.ignored) > maxPositions {
 		clear(t.ignored)
@@ -284,23 +297,24 @@ func (t *Tail) look(ctx context.Context, now time.Time) {
 		t.batch.Positions = append(t.batch.Positions, db.SetLogPositionParams{Path: t.pattern, UpdatedAt: now.UnixMilli()})
 		t.store(ctx, now)
 	}
-	path := ""
-	if len(all) > 0 {
-		path = all[0].path
-	} else if reason == "" {
+	switch {
+	case newest != "" || reason != "":
+	case len(paths) == 0:
 		reason = "no file is called " + t.pattern
+	default:
+		reason = "what is called " + t.pattern + " is no log of the agent"
 	}
-	if reason != "" {
-		reason = "OCT_LOG_PATH: " + reason
-	}
-	t.fault(reason)
 	t.mu.Lock()
-	t.status.Path = path
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.status.Path = newest
+	return reason
 }
 
 // fault notes why nothing is read, and logs it once.
 func (t *Tail) fault(reason string) {
+	if reason != "" {
+		reason = "OCT_LOG_PATH: " + reason
+	}
 	if reason != "" && reason != t.told {
 		t.opts.Log.Warn("the agent's log", "reason", reason)
 	}
@@ -310,12 +324,8 @@ func (t *Tail) fault(reason string) {
 	t.mu.Unlock()
 }
 
-// open opens a file and finds where to begin in it. It returns nil for an archive.
-func (t *Tail) open(path string, now time.Time) (*file, error) {
-	f, err := openFile(path, now)
-	if err != nil {
-		return nil, err
-	}
+// begin finds where to begin in f, and follows it unless it is an archive.
+func (t *Tail) begin(f *file) bool {
 	row, isKnown := t.known[f.id]
 	same := isKnown && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head
 	switch {
@@ -324,26 +334,27 @@ func (t *Tail) open(path string, now time.Time) (*file, error) {
 	case same:
 		// It was emptied, and began as before.
 	case f.archive():
-		f.Close()
-		return nil, nil
+		return false
 	case t.first, t.isCopy(f):
 		f.pos = f.size
 		t.moved[f.id] = true
 	}
 	f.learn()
 	t.files[f.id] = f
-	return f, nil
+	return true
 }
 
 // isCopy tells whether f begins as another file that was read this far: a copy that was
-// made to empty the other.
+// made to empty the other. Two short files may begin with the same words, and have to be
+// equal.
 func (t *Tail) isCopy(f *file) bool {
-	if f.size < headBytes {
+	n := min(f.size, headBytes)
+	if n == 0 {
 		return false
 	}
-	head := f.hash(headBytes)
+	head := f.hash(n)
 	for _, other := range t.files {
-		if other.id != f.id && other.headBytes == headBytes && other.head == head {
+		if other.id != f.id && other.headBytes == n && other.head == head {
 			return true
 		}
 	}
@@ -367,8 +378,8 @@ func (t *Tail) catchUp(ctx context.Context, now time.Time) {
 		d.Close()
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
-			info, err := stat(path, true)
-			if err != nil {
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() {
 				continue
 			}
 			id := idOf(info)
@@ -378,7 +389,7 @@ func (t *Tail) catchUp(ctx context.Context, now time.Time) {
 			}
 			there[id] = true
 			if info.Size() > row.Position {
-				if f, err := openFile(path, now); err == nil && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head {
+				if f, err := openFile(path, true, now); err == nil && f.id == id && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head {
 					f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
 					t.files[id] = f
 				} else if err == nil {
@@ -429,6 +440,11 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		}
 		f.learn()
 	}
+	if f.pos == 0 && f.archive() { // of which nothing was written yet when it was found
+		t.drop(f)
+		t.ignored[f.id] = info
+		return false, nil
+	}
 	if f.size <= f.pos {
 		return false, nil
 	}
@@ -437,8 +453,11 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		t.buf = make([]byte, maxChunk)
 	}
 	n, err := f.ReadAt(t.buf[:min(int64(maxChunk), f.size-f.pos)], f.pos)
-	if err != nil && !errors.Is(err, io.EOF) || n == 0 {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
+	}
+	if n == 0 { // it was emptied just now
+		return false, nil
 	}
 	end := f.pos+int64(n) >= f.size
 	took := t.take(ctx, f, t.buf[:n], end, now)
@@ -573,7 +592,7 @@ func (t *Tail) Lines() []Line {
 	if path == "" {
 		return nil
 	}
-	f, err := openFile(path, time.Now())
+	f, err := openFile(path, t.opts.Path == Auto, time.Now())
 	if err != nil {
 		return nil
 	}
