@@ -216,3 +216,94 @@ func TestAuto(t *testing.T) {
 		x.expect("ERROR of the agent")
 	})
 }
+
+// At the first start no file of the pattern is new, however many there are.
+func TestManyFiles(t *testing.T) {
+	inWorld(t, "a-*.log", func(x *world) {
+		for n := range 1500 {
+			name := fmt.Sprintf("a-%d.log", n)
+			x.write(name, "ERROR old\n")
+			x.must(os.Chtimes(x.path(name), time.Time{}, time.Unix(int64(1000+n), 0)))
+		}
+		x.start()
+		x.write("a-0.log", "ERROR new\n")
+		x.wait(3 * time.Second)
+		x.expect("ERROR new")
+		x.stop()
+		x.start()
+		x.write("a-3.log", "ERROR newer\n")
+		x.wait(3 * time.Second)
+		x.expect("ERROR new", "ERROR newer")
+		if n := x.tail.Status().Files; n > 20 {
+			t.Errorf("%d files are open", n)
+		}
+	})
+}
+
+// A log is found under its new name in a directory of any size.
+func TestRenamedInALargeDirectory(t *testing.T) {
+	inWorld(t, "a-?.log", func(x *world) {
+		for n := range 2500 {
+			x.write(fmt.Sprint("other-", n), "")
+		}
+		x.start()
+		for n := range 6 {
+			x.write(fmt.Sprintf("a-%d.log", n), failure(n))
+		}
+		x.wait(3 * time.Second)
+		x.stop()
+		want := 0
+		for n := range 6 { // where a directory lists a name is chance
+			x.write(fmt.Sprintf("a-%d.log", n), failure(n+10))
+			x.must(os.Rename(x.path(fmt.Sprintf("a-%d.log", n)), x.path(fmt.Sprint("renamed-", n))))
+			want += 2
+		}
+		x.start()
+		x.wait(3 * time.Second)
+		if got := len(x.rows()); got != want {
+			t.Errorf("%d events, want %d", got, want)
+		}
+	})
+}
+
+// Positions of files that are gone do not gather.
+func TestPositionsAreBounded(t *testing.T) {
+	inWorld(t, "a.log", func(x *world) {
+		x.start()
+		count := func() (n int) {
+			conn, err := sql.Open("sqlite", x.db)
+			x.must(err)
+			defer conn.Close()
+			x.must(conn.QueryRowContext(context.Background(), "SELECT count(*) FROM log_positions").Scan(&n))
+			return n
+		}
+		b := new(writer.Batch)
+		for n := range 15_000 {
+			b.Positions = append(b.Positions, tail.GonePosition(x.path("a.log"), int64(1<<40+n), time.Now().Add(-29*24*time.Hour-12*time.Hour)))
+		}
+		_, err := x.w.Submit(b)
+		x.must(err)
+		x.stop()
+		x.start()
+		x.wait(time.Second)
+		if n := count(); n > 10_100 {
+			t.Errorf("%d positions", n)
+		}
+		x.wait(25 * time.Hour)
+		if n := count(); n > 2 {
+			t.Errorf("%d positions after a day", n)
+		}
+	})
+}
+
+// Two short logs that say the same are two.
+func TestNoCopy(t *testing.T) {
+	inWorld(t, "a-*.log", func(x *world) {
+		x.start()
+		x.write("a-1.log", "ERROR no\n")
+		x.wait(3 * time.Second)
+		x.write("a-2.log", "ERROR no\n")
+		x.wait(3 * time.Second)
+		x.expect("ERROR no", "ERROR no")
+	})
+}

@@ -99,8 +99,10 @@ func (f *file) beginning(n int64) []byte {
 	return b[:got]
 }
 
-func (f *file) hash(n int64) string {
-	sum := sha256.Sum256(f.beginning(n))
+func (f *file) hash(n int64) string { return hashOf(f.beginning(n)) }
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
 

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,8 +52,10 @@ const (
 	twinAfter  = 10 * time.Second // when a line's OTLP record is not waited for any more
 
 	maxFiles     = 16  // followed, the last written ones
-	maxFirst     = 200 // at the very first start
-	maxPositions = 1000
+	maxFirst     = 200 // at the very first start; of others only the size is known
+	maxPositions = 10_000
+	maxTwins     = 1000
+	sweepEvery   = 24 * time.Hour
 	forgetAfter  = 30 * 24 * time.Hour // a position of a file that is not there
 
 	maxLine  = 64 << 10 // bytes; what is more is skipped
@@ -86,6 +89,7 @@ type Tail struct {
 	batch   *writer.Batch
 	moved   map[fileID]bool // files whose position is to be stored
 	saved   time.Time
+	swept   time.Time
 	tokens  float64
 	filled  time.Time      // when tokens was counted
 	twins   map[int64]bool // rows that were found to be lines
@@ -128,7 +132,7 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 	}
 	var rows []db.LogPosition
 	err := st.Read(ctx, func(q *db.Queries) (err error) {
-		rows, err = q.ListLogPositions(ctx, maxPositions)
+		rows, err = q.ListLogPositions(ctx, 2*maxPositions)
 		return err
 	})
 	if err != nil {
@@ -175,7 +179,6 @@ func (t *Tail) run(ctx context.Context) {
 			f.Close()
 		}
 	}()
-	t.catchUp(ctx, time.Now())
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
@@ -192,6 +195,10 @@ func (t *Tail) run(ctx context.Context) {
 
 // step looks for files and reads on in each. It tells whether there is more to read.
 func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
+	if t.swept.IsZero() || now.Sub(t.swept) >= sweepEvery {
+		t.swept = now
+		t.catchUp(ctx, now)
+	}
 	reason := t.look(ctx, now)
 	defer func() { t.fault(reason) }()
 	behind := int64(0)
@@ -207,7 +214,7 @@ func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 		behind += max(0, f.size-f.pos)
 		if !f.present && !m && now.Sub(f.grown) >= closeAfter {
 			t.store(ctx, now)
-			t.drop(f)
+			t.drop(f, now)
 		}
 	}
 	if now.Sub(t.saved) >= saveEvery {
@@ -220,8 +227,8 @@ func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 }
 
 // drop stops following f. Its position stays in the database.
-func (t *Tail) drop(f *file) {
-	t.known[f.id] = f.row(0)
+func (t *Tail) drop(f *file, now time.Time) {
+	t.known[f.id] = f.row(now.UnixMilli())
 	f.Close()
 	delete(t.files, f.id)
 }
@@ -258,11 +265,19 @@ func (t *Tail) look(ctx context.Context, now time.Time) (reason string) {
 		all = append(all, found{path, info, id})
 	}
 	slices.SortFunc(all, func(a, b found) int { return b.info.ModTime().Compare(a.info.ModTime()) })
-	limit := maxFiles
+	limit := min(len(all), maxFiles)
 	if t.first {
-		limit = maxFirst // so that their positions are known
+		limit = min(len(all), maxFirst) // so that their beginnings are known
+		for _, one := range all[limit:min(len(all), maxPositions)] {
+			row := (&file{id: one.id, path: one.path, head: hashOf(nil), pos: one.info.Size()}).row(now.UnixMilli())
+			t.known[one.id] = row
+			t.batch.Positions = append(t.batch.Positions, db.SetLogPositionParams(row))
+			if len(t.batch.Positions) >= maxRows {
+				t.store(ctx, now)
+			}
+		}
 	}
-	all = all[:min(len(all), limit)]
+	all = all[:limit]
 	for _, f := range t.files {
 		f.present = false
 	}
@@ -345,8 +360,8 @@ func (t *Tail) begin(f *file) bool {
 }
 
 // isCopy tells whether f begins as another file that was read this far: a copy that was
-// made to empty the other. Two short files may begin with the same words, and have to be
-// equal.
+// made to empty the other. Two short files may say the same; of them a copy is what is
+// equal and called after the other.
 func (t *Tail) isCopy(f *file) bool {
 	n := min(f.size, headBytes)
 	if n == 0 {
@@ -354,7 +369,7 @@ func (t *Tail) isCopy(f *file) bool {
 	}
 	head := f.hash(n)
 	for _, other := range t.files {
-		if other.id != f.id && other.headBytes == n && other.head == head {
+		if other.id != f.id && other.headBytes == n && other.head == head && (n == headBytes || strings.HasPrefix(f.path, other.path)) {
 			return true
 		}
 	}
@@ -362,7 +377,7 @@ func (t *Tail) isCopy(f *file) bool {
 }
 
 // catchUp looks for files that were renamed while we were away, and follows them to
-// their end.
+// their end. Positions of files that are gone are forgotten after a while.
 func (t *Tail) catchUp(ctx context.Context, now time.Time) {
 	dirs := make(map[string]bool)
 	for _, row := range t.known {
@@ -374,51 +389,78 @@ func (t *Tail) catchUp(ctx context.Context, now time.Time) {
 		if err != nil {
 			continue
 		}
-		entries, _ := d.ReadDir(maxPositions) // what cannot be read is not there
+		for {
+			entries, err := d.ReadDir(1000) // what cannot be read is not there
+			for _, e := range entries {
+				t.catchUpWith(dir, e, there, now)
+			}
+			if err != nil {
+				break
+			}
+		}
 		d.Close()
-		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			info, err := e.Info()
-			if err != nil || !info.Mode().IsRegular() {
-				continue
-			}
-			id := idOf(info)
-			row, ok := t.known[id]
-			if !ok {
-				continue
-			}
-			there[id] = true
-			if info.Size() > row.Position {
-				if f, err := openFile(path, true, now); err == nil && f.id == id && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head {
-					f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
-					t.files[id] = f
-				} else if err == nil {
-					f.Close()
-				}
-			}
-		}
 	}
-	old := now.Add(-forgetAfter).UnixMilli()
-	var gone []fileID
-	for id, row := range t.known {
-		if !there[id] && row.UpdatedAt < old {
-			gone = append(gone, id)
-			delete(t.known, id)
-		}
-	}
-	if len(gone) == 0 {
+	t.forget(ctx, there, now)
+}
+
+// catchUpWith follows a file of dir if it was followed before, has grown since, and is
+// not followed already.
+func (t *Tail) catchUpWith(dir string, e os.DirEntry, there map[fileID]bool, now time.Time) {
+	info, err := e.Info()
+	if err != nil || !info.Mode().IsRegular() {
 		return
 	}
-	err := t.w.Do(ctx, func(tx *writer.Tx) error {
-		for _, id := range gone {
-			if err := tx.DeleteLogPosition(ctx, db.DeleteLogPositionParams{Device: id.device, Inode: id.inode}); err != nil {
-				return err
-			}
+	id := idOf(info)
+	row, ok := t.known[id]
+	if !ok {
+		return
+	}
+	there[id] = true
+	if t.files[id] != nil || info.Size() <= row.Position {
+		return
+	}
+	f, err := openFile(filepath.Join(dir, e.Name()), true, now)
+	if err != nil {
+		return
+	}
+	if f.id != id || f.size < row.HeadBytes || f.hash(row.HeadBytes) != row.Head {
+		f.Close()
+		return
+	}
+	f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
+	t.files[id] = f
+}
+
+// forget deletes the positions of files that are not there any more: the old ones, and
+// those above a number of them.
+func (t *Tail) forget(ctx context.Context, there map[fileID]bool, now time.Time) {
+	var gone []db.LogPosition
+	for id, row := range t.known {
+		if !there[id] && t.files[id] == nil {
+			gone = append(gone, row)
 		}
-		return nil
-	})
-	if err != nil && ctx.Err() == nil {
-		t.opts.Log.Debug("forgetting positions of the log", "err", err)
+	}
+	slices.SortFunc(gone, func(a, b db.LogPosition) int { return cmp.Compare(b.UpdatedAt, a.UpdatedAt) })
+	kept, _ := slices.BinarySearchFunc(gone, now.Add(-forgetAfter).UnixMilli(), func(row db.LogPosition, old int64) int { return cmp.Compare(old, row.UpdatedAt) })
+	gone = gone[min(kept, max(0, maxPositions-len(t.known)+len(gone))):]
+	for some := range slices.Chunk(gone, maxRows) {
+		err := t.w.Do(ctx, func(tx *writer.Tx) error {
+			for _, row := range some {
+				if err := tx.DeleteLogPosition(ctx, db.DeleteLogPositionParams{Device: row.Device, Inode: row.Inode}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			if ctx.Err() == nil {
+				t.opts.Log.Debug("forgetting positions of the log", "err", err)
+			}
+			return // until the next time
+		}
+		for _, row := range some {
+			delete(t.known, fileID{row.Device, row.Inode})
+		}
 	}
 }
 
@@ -441,7 +483,7 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		f.learn()
 	}
 	if f.pos == 0 && f.archive() { // of which nothing was written yet when it was found
-		t.drop(f)
+		t.drop(f, now)
 		t.ignored[f.id] = info
 		return false, nil
 	}

@@ -197,7 +197,7 @@ func (t *Tail) hasTwin(ctx context.Context, r *record) bool {
 		if row.Metadata == nil || t.twins[row.ID] || !r.isTwin(row.Message, *row.Metadata) {
 			continue
 		}
-		if len(t.twins) > maxPositions {
+		if len(t.twins) > maxTwins {
 			clear(t.twins)
 		}
 		t.twins[row.ID] = true
