@@ -32,8 +32,6 @@ type file struct {
 	grown     time.Time // as we saw it
 	headBytes int64     // of which head is the hash
 	head      string
-	held      time.Time // since when the line at heldAt waits for its twin
-	heldAt    int64
 }
 
 // patternOf turns the setting into one that filepath.Glob understands.
@@ -48,12 +46,15 @@ func patternOf(path string) string {
 	return strings.ReplaceAll(path, "YYYY-MM-DD", strings.Repeat(digits, 4)+"-"+strings.Repeat(digits, 2)+"-"+strings.Repeat(digits, 2))
 }
 
-// stat tells what path is, and fails unless it is a file. A link is followed unless
-// direct says otherwise, as it has to in directories that anyone may write to.
+// stat tells what path is, and fails unless it is a file. Links are followed unless
+// direct says otherwise, as it has to where anyone may make a directory.
 func stat(path string, direct bool) (os.FileInfo, error) {
 	f := os.Stat
 	if direct {
 		f = os.Lstat
+		if dir, err := f(filepath.Dir(path)); err == nil && !dir.IsDir() {
+			return nil, fmt.Errorf("%s is a link", filepath.Dir(path))
+		}
 	}
 	info, err := f(path)
 	if err != nil {
@@ -70,9 +71,14 @@ func idOf(info os.FileInfo) fileID {
 	return fileID{int64(s.Dev), int64(s.Ino)}
 }
 
-// openFile opens a file without waiting for it, as it may have become a pipe.
-func openFile(path string, now time.Time) (*file, error) {
-	o, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// openFile opens a file without waiting for it, as it may have become a pipe. direct is
+// as for stat.
+func openFile(path string, direct bool, now time.Time) (*file, error) {
+	flag := os.O_RDONLY | syscall.O_NONBLOCK
+	if direct {
+		flag |= syscall.O_NOFOLLOW
+	}
+	o, err := os.OpenFile(path, flag, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +100,10 @@ func (f *file) beginning(n int64) []byte {
 	return b[:got]
 }
 
-func (f *file) hash(n int64) string {
-	sum := sha256.Sum256(f.beginning(n))
+func (f *file) hash(n int64) string { return hashOf(f.beginning(n)) }
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -160,7 +168,7 @@ func Find(path string) (string, error) {
 	if newest == "" {
 		return "", errors.Join(append(faults, fmt.Errorf("%w: %s", ErrNoFile, pattern))...)
 	}
-	f, err := openFile(newest, at)
+	f, err := openFile(newest, path == Auto, at)
 	if err != nil {
 		return "", err
 	}

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,8 +52,10 @@ const (
 	twinAfter  = 10 * time.Second // when a line's OTLP record is not waited for any more
 
 	maxFiles     = 16  // followed, the last written ones
-	maxFirst     = 200 // at the very first start
-	maxPositions = 1000
+	maxFirst     = 200 // at the very first start; of others only the size is known
+	maxPositions = 10_000
+	maxTwins     = 1000
+	sweepEvery   = 24 * time.Hour
 	forgetAfter  = 30 * 24 * time.Hour // a position of a file that is not there
 
 	maxLine  = 64 << 10 // bytes; what is more is skipped
@@ -80,12 +83,13 @@ type Tail struct {
 
 	// What follows belongs to the goroutine.
 	files   map[fileID]*file
-	ignored map[fileID]bool // archives and what we write ourselves
+	ignored map[fileID]os.FileInfo // archives and what we write ourselves, as they were
 	known   map[fileID]db.LogPosition
 	first   bool // nothing of the pattern was followed before
 	batch   *writer.Batch
 	moved   map[fileID]bool // files whose position is to be stored
 	saved   time.Time
+	swept   time.Time
 	tokens  float64
 	filled  time.Time      // when tokens was counted
 	twins   map[int64]bool // rows that were found to be lines
@@ -120,7 +124,7 @@ func (o *Options) Validate() error {
 func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (*Tail, error) {
 	t := &Tail{
 		st: st, w: w, opts: opts, pattern: patternOf(opts.Path), done: make(chan struct{}),
-		files: make(map[fileID]*file), ignored: make(map[fileID]bool), known: make(map[fileID]db.LogPosition),
+		files: make(map[fileID]*file), ignored: make(map[fileID]os.FileInfo), known: make(map[fileID]db.LogPosition),
 		first: true, batch: new(writer.Batch), moved: make(map[fileID]bool), tokens: burst, twins: make(map[int64]bool),
 	}
 	if err := opts.Validate(); err != nil {
@@ -128,7 +132,7 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 	}
 	var rows []db.LogPosition
 	err := st.Read(ctx, func(q *db.Queries) (err error) {
-		rows, err = q.ListLogPositions(ctx, maxPositions)
+		rows, err = q.ListLogPositions(ctx, 2*maxPositions)
 		return err
 	})
 	if err != nil {
@@ -155,8 +159,9 @@ func (t *Tail) Status() Status {
 	return t.status
 }
 
-// Close stores the positions, for which the writer has to be open, and ends. It fails
-// only when ctx ends; the goroutine then ends when the disk answers.
+// Close stores the positions, for which the writer has to be open, and ends; it does not
+// wait for a database that takes nothing. It fails only when ctx ends; the goroutine then
+// ends when the disk answers.
 func (t *Tail) Close(ctx context.Context) error {
 	t.cancel()
 	select {
@@ -174,7 +179,6 @@ func (t *Tail) run(ctx context.Context) {
 			f.Close()
 		}
 	}()
-	t.catchUp(ctx, time.Now())
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
@@ -182,7 +186,7 @@ func (t *Tail) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			t.save(context.WithoutCancel(ctx), time.Now())
+			t.save(ctx, time.Now()) // which tries once; without it lines that made no rows are read again
 			return
 		case <-ticker.C:
 		}
@@ -191,7 +195,12 @@ func (t *Tail) run(ctx context.Context) {
 
 // step looks for files and reads on in each. It tells whether there is more to read.
 func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
-	t.look(now)
+	if t.swept.IsZero() || now.Sub(t.swept) >= sweepEvery {
+		t.swept = now
+		t.catchUp(ctx, now)
+	}
+	reason := t.look(ctx, now)
+	defer func() { t.fault(reason) }()
 	behind := int64(0)
 	for _, f := range slices.SortedFunc(maps.Values(t.files), func(a, b *file) int { return a.changed.Compare(b.changed) }) {
 		if ctx.Err() != nil {
@@ -199,13 +208,13 @@ func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 		}
 		m, err := t.read(ctx, f, now)
 		if err != nil {
-			t.fault(fmt.Sprintf("OCT_LOG_PATH: %v", err))
+			reason = err.Error()
 		}
 		more = more || m
 		behind += max(0, f.size-f.pos)
 		if !f.present && !m && now.Sub(f.grown) >= closeAfter {
 			t.store(ctx, now)
-			t.drop(f)
+			t.drop(f, now)
 		}
 	}
 	if now.Sub(t.saved) >= saveEvery {
@@ -218,61 +227,81 @@ func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 }
 
 // drop stops following f. Its position stays in the database.
-func (t *Tail) drop(f *file) {
-	t.known[f.id] = f.row(0)
+func (t *Tail) drop(f *file, now time.Time) {
+	t.known[f.id] = f.row(now.UnixMilli())
 	f.Close()
 	delete(t.files, f.id)
 }
 
-// look finds the files to follow.
-func (t *Tail) look(now time.Time) {
+// look finds the files to follow. It tells why one of them cannot be, if so.
+func (t *Tail) look(ctx context.Context, now time.Time) (reason string) {
 	type found struct {
 		path string
 		info os.FileInfo
 		id   fileID
 	}
 	var all []*found
-	reason := ""
+	auto := t.opts.Path == Auto
 	paths, _ := filepath.Glob(t.pattern) // New has tried the pattern
 	for _, path := range paths {
-		info, err := stat(path, t.opts.Path == Auto)
+		info, err := stat(path, auto)
 		if err != nil {
 			reason = err.Error()
 			continue
 		}
 		id := idOf(info)
-		if !t.ignored[id] && slices.ContainsFunc(t.opts.Avoid, func(own os.FileInfo) bool { return os.SameFile(own, info) }) {
-			t.opts.Log.Warn("this file is our own log and is not followed", "path", path)
-			t.ignored[id] = true
+		seen := t.ignored[id]
+		if slices.ContainsFunc(t.opts.Avoid, func(own os.FileInfo) bool { return os.SameFile(own, info) }) {
+			if seen == nil {
+				t.opts.Log.Warn("this file is our own log and is not followed", "path", path)
+			}
+			t.ignored[id] = info
+			continue
 		}
+		if seen != nil && seen.Size() == info.Size() && seen.ModTime().Equal(info.ModTime()) {
+			continue
+		}
+		delete(t.ignored, id) // it is another file by now, or is written still
 		all = append(all, &found{path, info, id})
 	}
 	slices.SortFunc(all, func(a, b *found) int { return b.info.ModTime().Compare(a.info.ModTime()) })
-	limit := maxFiles
+	limit := min(len(all), maxFiles)
 	if t.first {
-		limit = maxFirst // so that their positions are known
+		limit = min(len(all), maxFirst) // so that their beginnings are known
+		for _, one := range all[limit:min(len(all), maxPositions)] {
+			row := (&file{id: one.id, path: one.path, head: hashOf(nil), pos: one.info.Size()}).row(now.UnixMilli())
+			t.known[one.id] = row
+			t.batch.Positions = append(t.batch.Positions, db.SetLogPositionParams(row))
+			if len(t.batch.Positions) >= maxRows {
+				t.store(ctx, now)
+			}
+		}
 	}
-	all = all[:min(len(all), limit)]
+	all = all[:limit]
 	for _, f := range t.files {
 		f.present = false
 	}
+	newest := ""
 	for _, one := range all {
-		if t.ignored[one.id] {
-			continue
-		}
 		f := t.files[one.id]
 		if f == nil {
 			var err error
-			if f, err = t.open(one.path, now); err != nil {
+			if f, err = openFile(one.path, auto, now); err != nil {
 				reason = err.Error()
 				continue
 			}
-			if f == nil { // an archive
-				t.ignored[one.id] = true
+			if f.id != one.id { // since we looked
+				f.Close()
+				continue
+			}
+			if !t.begin(f) {
+				f.Close()
+				t.ignored[one.id] = one.info
 				continue
 			}
 		}
 		f.path, f.present = one.path, true
+		newest = cmp.Or(newest, one.path)
 	}
 	if len(t.ignored) > maxPositions {
 		clear(t.ignored)
@@ -281,25 +310,26 @@ func (t *Tail) look(now time.Time) {
 		// From now on a file that appears is new, and read from its beginning.
 		t.first = false
 		t.batch.Positions = append(t.batch.Positions, db.SetLogPositionParams{Path: t.pattern, UpdatedAt: now.UnixMilli()})
-		t.store(context.Background(), now)
+		t.store(ctx, now)
 	}
-	path := ""
-	if len(all) > 0 {
-		path = all[0].path
-	} else if reason == "" {
+	switch {
+	case newest != "" || reason != "":
+	case len(paths) == 0:
 		reason = "no file is called " + t.pattern
+	default:
+		reason = "what is called " + t.pattern + " is no log of the agent"
 	}
-	if reason != "" {
-		reason = "OCT_LOG_PATH: " + reason
-	}
-	t.fault(reason)
 	t.mu.Lock()
-	t.status.Path = path
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.status.Path = newest
+	return reason
 }
 
 // fault notes why nothing is read, and logs it once.
 func (t *Tail) fault(reason string) {
+	if reason != "" {
+		reason = "OCT_LOG_PATH: " + reason
+	}
 	if reason != "" && reason != t.told {
 		t.opts.Log.Warn("the agent's log", "reason", reason)
 	}
@@ -309,12 +339,8 @@ func (t *Tail) fault(reason string) {
 	t.mu.Unlock()
 }
 
-// open opens a file and finds where to begin in it. It returns nil for an archive.
-func (t *Tail) open(path string, now time.Time) (*file, error) {
-	f, err := openFile(path, now)
-	if err != nil {
-		return nil, err
-	}
+// begin finds where to begin in f, and follows it unless it is an archive.
+func (t *Tail) begin(f *file) bool {
 	row, isKnown := t.known[f.id]
 	same := isKnown && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head
 	switch {
@@ -323,26 +349,27 @@ func (t *Tail) open(path string, now time.Time) (*file, error) {
 	case same:
 		// It was emptied, and began as before.
 	case f.archive():
-		f.Close()
-		return nil, nil
+		return false
 	case t.first, t.isCopy(f):
 		f.pos = f.size
 		t.moved[f.id] = true
 	}
 	f.learn()
 	t.files[f.id] = f
-	return f, nil
+	return true
 }
 
 // isCopy tells whether f begins as another file that was read this far: a copy that was
-// made to empty the other.
+// made to empty the other. Two short files may say the same; of them a copy is what is
+// equal and called after the other.
 func (t *Tail) isCopy(f *file) bool {
-	if f.size < headBytes {
+	n := min(f.size, headBytes)
+	if n == 0 {
 		return false
 	}
-	head := f.hash(headBytes)
+	head := f.hash(n)
 	for _, other := range t.files {
-		if other.id != f.id && other.headBytes == headBytes && other.head == head {
+		if other.id != f.id && other.headBytes == n && other.head == head && (n == headBytes || strings.HasPrefix(f.path, other.path)) {
 			return true
 		}
 	}
@@ -350,7 +377,7 @@ func (t *Tail) isCopy(f *file) bool {
 }
 
 // catchUp looks for files that were renamed while we were away, and follows them to
-// their end.
+// their end. Positions of files that are gone are forgotten after a while.
 func (t *Tail) catchUp(ctx context.Context, now time.Time) {
 	dirs := make(map[string]bool)
 	for _, row := range t.known {
@@ -362,51 +389,78 @@ func (t *Tail) catchUp(ctx context.Context, now time.Time) {
 		if err != nil {
 			continue
 		}
-		entries, _ := d.ReadDir(maxPositions) // what cannot be read is not there
-		d.Close()
-		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			info, err := stat(path, true)
+		for {
+			entries, err := d.ReadDir(1000) // what cannot be read is not there
+			for _, e := range entries {
+				t.catchUpWith(dir, e, there, now)
+			}
 			if err != nil {
-				continue
-			}
-			id := idOf(info)
-			row, ok := t.known[id]
-			if !ok {
-				continue
-			}
-			there[id] = true
-			if info.Size() > row.Position {
-				if f, err := openFile(path, now); err == nil && f.size >= row.HeadBytes && f.hash(row.HeadBytes) == row.Head {
-					f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
-					t.files[id] = f
-				} else if err == nil {
-					f.Close()
-				}
+				break
 			}
 		}
+		d.Close()
 	}
-	old := now.Add(-forgetAfter).UnixMilli()
-	var gone []fileID
-	for id, row := range t.known {
-		if !there[id] && row.UpdatedAt < old {
-			gone = append(gone, id)
-			delete(t.known, id)
-		}
-	}
-	if len(gone) == 0 {
+	t.forget(ctx, there, now)
+}
+
+// catchUpWith follows a file of dir if it was followed before, has grown since, and is
+// not followed already.
+func (t *Tail) catchUpWith(dir string, e os.DirEntry, there map[fileID]bool, now time.Time) {
+	info, err := e.Info()
+	if err != nil || !info.Mode().IsRegular() {
 		return
 	}
-	err := t.w.Do(ctx, func(tx *writer.Tx) error {
-		for _, id := range gone {
-			if err := tx.DeleteLogPosition(ctx, db.DeleteLogPositionParams{Device: id.device, Inode: id.inode}); err != nil {
-				return err
-			}
+	id := idOf(info)
+	row, ok := t.known[id]
+	if !ok {
+		return
+	}
+	there[id] = true
+	if t.files[id] != nil || info.Size() <= row.Position {
+		return
+	}
+	f, err := openFile(filepath.Join(dir, e.Name()), true, now)
+	if err != nil {
+		return
+	}
+	if f.id != id || f.size < row.HeadBytes || f.hash(row.HeadBytes) != row.Head {
+		f.Close()
+		return
+	}
+	f.pos, f.headBytes, f.head = row.Position, row.HeadBytes, row.Head
+	t.files[id] = f
+}
+
+// forget deletes the positions of files that are not there any more: the old ones, and
+// those above a number of them.
+func (t *Tail) forget(ctx context.Context, there map[fileID]bool, now time.Time) {
+	var gone []db.LogPosition
+	for id, row := range t.known {
+		if !there[id] && t.files[id] == nil {
+			gone = append(gone, row)
 		}
-		return nil
-	})
-	if err != nil && ctx.Err() == nil {
-		t.opts.Log.Debug("forgetting positions of the log", "err", err)
+	}
+	slices.SortFunc(gone, func(a, b db.LogPosition) int { return cmp.Compare(b.UpdatedAt, a.UpdatedAt) })
+	kept, _ := slices.BinarySearchFunc(gone, now.Add(-forgetAfter).UnixMilli(), func(row db.LogPosition, old int64) int { return cmp.Compare(old, row.UpdatedAt) })
+	gone = gone[min(kept, max(0, maxPositions-len(t.known)+len(gone))):]
+	for some := range slices.Chunk(gone, maxRows) {
+		err := t.w.Do(ctx, func(tx *writer.Tx) error {
+			for _, row := range some {
+				if err := tx.DeleteLogPosition(ctx, db.DeleteLogPositionParams{Device: row.Device, Inode: row.Inode}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			if ctx.Err() == nil {
+				t.opts.Log.Debug("forgetting positions of the log", "err", err)
+			}
+			return // until the next time
+		}
+		for _, row := range some {
+			delete(t.known, fileID{row.Device, row.Inode})
+		}
 	}
 }
 
@@ -422,11 +476,16 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		f.grown = now
 		if f.size < f.pos || !f.same() {
 			t.opts.Log.Info("the agent's log was emptied and is read from its beginning", "path", f.path)
-			f.pos, f.held = 0, time.Time{}
+			f.pos = 0
 			f.headBytes, f.head = 0, ""
 			t.moved[f.id] = true
 		}
 		f.learn()
+	}
+	if f.pos == 0 && f.archive() { // of which nothing was written yet when it was found
+		t.drop(f, now)
+		t.ignored[f.id] = info
+		return false, nil
 	}
 	if f.size <= f.pos {
 		return false, nil
@@ -436,8 +495,11 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		t.buf = make([]byte, maxChunk)
 	}
 	n, err := f.ReadAt(t.buf[:min(int64(maxChunk), f.size-f.pos)], f.pos)
-	if err != nil && !errors.Is(err, io.EOF) || n == 0 {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
+	}
+	if n == 0 { // it was emptied just now
+		return false, nil
 	}
 	end := f.pos+int64(n) >= f.size
 	took := t.take(ctx, f, t.buf[:n], end, now)
@@ -445,10 +507,11 @@ func (t *Tail) read(ctx context.Context, f *file, now time.Time) (more bool, err
 		f.pos += int64(took)
 		t.moved[f.id] = true
 	}
+	full := t.rows() >= maxRows
 	if t.rows() > 0 {
 		t.store(ctx, now)
 	}
-	return took > 0 && !end, nil
+	return full || took > 0 && !end, nil
 }
 
 // giveWay lets what came over HTTP go first, for a while.
@@ -477,6 +540,7 @@ func (t *Tail) save(ctx context.Context, now time.Time) {
 
 // store has the writer commit the rows with the positions behind them. It tries until
 // that succeeds, or ctx ends: then nothing of it is stored, and all of it is read again.
+// What the database will never take is left out.
 func (t *Tail) store(ctx context.Context, now time.Time) {
 	b := t.batch
 	for id := range t.moved {
@@ -484,34 +548,67 @@ func (t *Tail) store(ctx context.Context, now time.Time) {
 			b.Positions = append(b.Positions, db.SetLogPositionParams(f.row(now.UnixMilli())))
 		}
 	}
-	events := t.rows()
 	t.batch = new(writer.Batch)
 	clear(t.moved)
+	stored, err := len(b.Errors)+len(b.Events), t.submit(ctx, b)
+	if errors.Is(err, writer.ErrRejected) {
+		stored, err = t.oneByOne(ctx, b)
+	}
+	if err != nil {
+		t.lost = true
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status.Events += int64(stored)
+}
+
+// submit has the writer commit b. It fails when the database will never take it, or when
+// we have to end.
+func (t *Tail) submit(ctx context.Context, b *writer.Batch) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		_, err := t.w.Submit(b)
-		switch {
-		case err == nil:
-			t.mu.Lock()
-			t.status.Events += int64(events)
-			t.mu.Unlock()
-			return
-		case errors.Is(err, writer.ErrRejected):
-			// The rows would never be taken, and what follows them must go on.
-			t.opts.Log.Warn("lines of the agent's log cannot be stored", "events", events, "err", err)
-			b = &writer.Batch{Counts: *b.Refusal("rejected by the database"), Positions: b.Positions}
-			events = 0
-		case errors.Is(err, writer.ErrClosed):
-			return
-		case errors.Is(err, writer.ErrPending):
+		if err == nil || errors.Is(err, writer.ErrRejected) || errors.Is(err, writer.ErrClosed) {
+			return err
+		}
+		if errors.Is(err, writer.ErrPending) {
 			b = again(b) // the writer still has the other
 		}
 		select {
 		case <-ctx.Done():
-			t.lost = true
-			return
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
+}
+
+// oneByOne stores the rows of b, of which the database will never take one, each in a
+// batch of its own, and then what b counts and the positions. It returns how many rows
+// were stored.
+func (t *Tail) oneByOne(ctx context.Context, b *writer.Batch) (stored int, err error) {
+	rest := &writer.Batch{Counts: b.Counts, Positions: b.Positions}
+	var each []*writer.Batch
+	for i := range b.Errors {
+		each = append(each, &writer.Batch{Errors: b.Errors[i : i+1]})
+	}
+	for i := range b.Events {
+		each = append(each, &writer.Batch{Events: b.Events[i : i+1]})
+	}
+	// The writer has counted all of them as refused, and does so again with each that is.
+	const reason = "rejected by the database"
+	rest.Counts.Add(writer.Entry{Kind: writer.KindError, Outcome: writer.Refused, Reason: reason}, -int64(len(b.Errors)))
+	rest.Counts.Add(writer.Entry{Kind: writer.KindEvent, Outcome: writer.Refused, Reason: reason}, -int64(len(b.Events)))
+	for _, one := range append(each, rest) {
+		switch err := t.submit(ctx, one); {
+		case err == nil:
+			stored += len(one.Errors) + len(one.Events)
+		case errors.Is(err, writer.ErrRejected):
+			t.opts.Log.Warn("a line of the agent's log cannot be stored")
+		default:
+			return stored, err
+		}
+	}
+	return stored, nil
 }
 
 // again returns the same rows in a batch of their own. Their counts may be in the first
@@ -537,7 +634,7 @@ func (t *Tail) Lines() []Line {
 	if path == "" {
 		return nil
 	}
-	f, err := openFile(path, time.Now())
+	f, err := openFile(path, t.opts.Path == Auto, time.Now())
 	if err != nil {
 		return nil
 	}

@@ -32,7 +32,7 @@ func (t *Tail) take(ctx context.Context, f *file, data []byte, end bool, now tim
 			return true
 		}
 		r := open
-		if r.openclaw && r.event == "" && t.allowed(now) && !t.decide(ctx, f, r, now) {
+		if r.openclaw && r.event == "" && t.allowed(now) && !t.decide(ctx, r, now) {
 			return false
 		}
 		open = nil
@@ -45,13 +45,15 @@ func (t *Tail) take(ctx context.Context, f *file, data []byte, end bool, now tim
 	i, on := done, true
 	for i < len(data) {
 		if data[i] == 0 {
-			// A file that was emptied below its writer begins with a hole.
+			// A hole is what is left where a file was emptied below its writer, or where
+			// the power failed. It may be of any size, and no event goes on behind it.
+			if on = give(); !on {
+				break
+			}
 			for i < len(data) && data[i] == 0 {
 				i++
 			}
-			if open == nil {
-				done = i
-			}
+			done = i
 			continue
 		}
 		line, next, part := data[i:], 0, ""
@@ -160,11 +162,11 @@ func (t *Tail) refuse(n int64) {
 
 // decide tells whether r, a line of OpenClaw's log, can be given out. OpenClaw may export
 // it as a log record as well, which comes some seconds later: until then the line waits,
-// and with it all that follows.
-func (t *Tail) decide(ctx context.Context, f *file, r *record, now time.Time) bool {
-	at := r.at
-	if at.IsZero() || at.After(now) {
-		at = now
+// and with it all that follows. A line far in the future was written before the clock was
+// set back, and does not wait for that time to come again.
+func (t *Tail) decide(ctx context.Context, r *record, now time.Time) bool {
+	if r.at.IsZero() {
+		return true
 	}
 	if r.twin = t.hasTwin(ctx, r); r.twin {
 		t.mu.Lock()
@@ -173,13 +175,7 @@ func (t *Tail) decide(ctx context.Context, f *file, r *record, now time.Time) bo
 		t.count(writer.Ignored, "arrived by OTLP", 1)
 		return true
 	}
-	if now.Sub(at) >= twinAfter {
-		return true
-	}
-	if where := f.pos + int64(r.start); f.held.IsZero() || f.heldAt != where {
-		f.held, f.heldAt = now, where
-	}
-	return now.Sub(f.held) >= twinAfter
+	return now.Sub(r.at).Abs() >= twinAfter
 }
 
 // twinWithin is how much later than the line its record may be dated.
@@ -187,9 +183,6 @@ const twinWithin = time.Second
 
 // hasTwin tells whether r has come as a log record. Each record is one line's twin.
 func (t *Tail) hasTwin(ctx context.Context, r *record) bool {
-	if r.at.IsZero() {
-		return false
-	}
 	var rows []db.ListLogTwinsRow
 	err := t.st.Read(ctx, func(q *db.Queries) (err error) {
 		rows, err = q.ListLogTwins(ctx, db.ListLogTwinsParams{
@@ -204,7 +197,7 @@ func (t *Tail) hasTwin(ctx context.Context, r *record) bool {
 		if row.Metadata == nil || t.twins[row.ID] || !r.isTwin(row.Message, *row.Metadata) {
 			continue
 		}
-		if len(t.twins) > maxPositions {
+		if len(t.twins) > maxTwins {
 			clear(t.twins)
 		}
 		t.twins[row.ID] = true
