@@ -117,8 +117,8 @@ func serve(ctx context.Context, environ []string, stdout, stderr io.Writer) (err
 		addrs = append(addrs, l.Addr().String())
 		serving.Go(func() { failed <- srv.Serve(l) })
 	}
+	debug.FreeOSMemory() // what the start needed, it needs no more; connections are taken meanwhile
 	log.Info("listening", "addresses", addrs)
-	debug.FreeOSMemory() // what the start needed, it needs no more
 
 	for running := true; running; {
 		if session == nil {

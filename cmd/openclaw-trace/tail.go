@@ -25,7 +25,8 @@ import (
 const maxStreamLine = 1 << 20
 
 // follow shows what arrives at the running sidecar. It begins when the sidecar answers,
-// comes back to it when it goes away, misses nothing between, and ends with ctx.
+// comes back to it when it goes away, gets what arrived between, or how much of it is too
+// much to show, and ends with ctx.
 func follow(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	flags, asJSON := newFlags("tail")
 	takes := slices.DeleteFunc(slices.Clone(api.StreamParams), func(name string) bool { return name == "after" })
