@@ -342,7 +342,10 @@ const (
 // small deletes what is beside the events and would grow for ever.
 func (p *pass) small(now time.Time) error {
 	ctx := context.Background()
-	for granularity, keep := range map[string]time.Duration{"hour": keepHours, "day": keepDays} {
+	for granularity, keep := range map[string]time.Duration{
+		"hour": max(keepHours, min(p.opts.Retention, keepDays)),
+		"day":  max(keepDays, p.opts.Retention), // no sum is gone before its calls
+	} {
 		before := now.Add(-keep).UnixMilli()
 		err := p.jobs(ByAge, func(tx *writer.Tx, _ *tally, _ int64) (int64, bool, error) {
 			n, err := tx.DeleteUsage(ctx, db.DeleteUsageParams{Granularity: granularity, Before: before})
