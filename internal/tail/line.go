@@ -131,7 +131,7 @@ var (
 )
 
 // uninteresting tells of most lines that they need not be parsed: whatever they say, it
-// is below WARN. It looks at every byte once or a few times, and at none closely.
+// is below WARN. It looks at every byte once or a few times, and at few closely.
 func uninteresting(line []byte, keepEvents bool) bool {
 	if len(line) == 0 {
 		return true
@@ -157,7 +157,30 @@ func uninteresting(line []byte, keepEvents bool) bool {
 		}
 		return true
 	}
-	return !glog(string(line[:min(len(line), 6)])) && !slices.ContainsFunc(alarms, func(a []byte) bool { return bytes.Contains(line, a) })
+	return !glog(string(line[:min(len(line), 6)])) && !alarming(line)
+}
+
+// alarmPairs has a bit for each pair of bytes that one of alarms begins with.
+var alarmPairs = func() (pairs [1 << 16 / 64]uint64) {
+	for _, a := range alarms {
+		pair := int(a[0])<<8 | int(a[1])
+		pairs[pair/64] |= 1 << (pair % 64)
+	}
+	return pairs
+}()
+
+// alarming tells whether one of alarms is in line, which it looks through once.
+func alarming(line []byte) bool {
+	for i := 1; i < len(line); i++ {
+		pair := uint(line[i-1])<<8 | uint(line[i])
+		if alarmPairs[pair/64]&(1<<(pair%64)) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(alarms, func(a []byte) bool { return bytes.HasPrefix(line[i-1:], a) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // below tells whether value begins with a level below WARN.
