@@ -66,7 +66,7 @@ const (
 	burst  = 1000 // events at once
 	refill = 100  // events per second, after that
 
-	lastLines = 20
+	lastLines = 50 // as many as who looks for the agent's last words wants
 )
 
 // Tail follows files. Its methods are safe for concurrent use.
@@ -639,7 +639,7 @@ func (t *Tail) Lines() []Line {
 		return nil
 	}
 	defer f.Close()
-	const tailBytes = 32 << 10
+	const tailBytes = 64 << 10
 	from := max(0, f.size-tailBytes)
 	b := make([]byte, f.size-from)
 	n, _ := f.ReadAt(b, from) // what could be read is enough
