@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
@@ -362,4 +363,19 @@ Caused by: java.io.IOException: no
 			t.Errorf("%d events:\n%s", len(rows), strings.Join(got, "\n---\n"))
 		}
 	})
+}
+
+// A batch that is sent again is prepared again, while the writer may still read the first.
+func TestAgainSharesNothing(t *testing.T) {
+	text := "text"
+	b := &writer.Batch{
+		Errors: []db.InsertErrorEventParams{{StackTrace: &text, Metadata: &text}},
+		Events: []db.InsertCustomEventParams{{SessionID: &text, Metadata: &text}},
+	}
+	c := tail.Again(b)
+	for _, p := range []*string{c.Errors[0].StackTrace, c.Errors[0].Metadata, c.Events[0].SessionID, c.Events[0].Metadata} {
+		if p == nil || p == &text || *p != text {
+			t.Errorf("%v", p)
+		}
+	}
 }

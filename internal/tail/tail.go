@@ -611,10 +611,28 @@ func (t *Tail) oneByOne(ctx context.Context, b *writer.Batch) (stored int, err e
 	return stored, nil
 }
 
-// again returns the same rows in a batch of their own. Their counts may be in the first
-// one's transaction; if they are not, lines are missing from the count, but no event.
+// again returns the same rows in a batch of their own, which can be prepared while the
+// writer reads the first. Their counts may be in the first one's transaction; if they are
+// not, lines are missing from the count, but no event.
 func again(b *writer.Batch) *writer.Batch {
-	return &writer.Batch{Errors: slices.Clone(b.Errors), Events: slices.Clone(b.Events), Positions: slices.Clone(b.Positions)}
+	c := &writer.Batch{Errors: slices.Clone(b.Errors), Events: slices.Clone(b.Events), Positions: slices.Clone(b.Positions)}
+	for i := range c.Errors {
+		own(&c.Errors[i].StackTrace)
+		own(&c.Errors[i].Metadata)
+	}
+	for i := range c.Events {
+		own(&c.Events[i].SessionID)
+		own(&c.Events[i].Metadata)
+	}
+	return c
+}
+
+// own makes p point to a copy.
+func own(p **string) {
+	if *p != nil {
+		s := **p
+		*p = &s
+	}
 }
 
 func (t *Tail) count(outcome, reason string, n int64) {
