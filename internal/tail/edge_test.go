@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/tail"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
@@ -306,4 +307,75 @@ func TestNoCopy(t *testing.T) {
 		x.wait(3 * time.Second)
 		x.expect("ERROR no", "ERROR no")
 	})
+}
+
+// What is behind the cut of a long line of JSON does not hide what is before it, nor
+// whether it is a failure.
+func TestLongJSON(t *testing.T) {
+	inWorld(t, "a.log", func(x *world) {
+		x.start()
+		long := strings.Repeat("x", 100<<10)
+		x.write("a.log", `{"level":"error","time":946684800000,"msg":"no","data":"`+long+`"}`+"\n")
+		x.write("a.log", `{"level":"info","time":946684800000,"msg":"yes","data":"`+long+`"}`+"\n")
+		x.write("a.log", `{"0":"{\"subsystem\":\"x\"}","1":"`+long+`","_meta":{"logLevelName":"ERROR"},"time":"2000-01-01T00:00:01Z"}`+"\n")
+		x.write("a.log", `{"0":"{\"subsystem\":\"x\"}","1":"`+long+`","_meta":{"logLevelName":"INFO"},"time":"2000-01-01T00:00:01Z"}`+"\n")
+		x.wait(5 * time.Second)
+		rows := x.rows()
+		if len(rows) != 2 || rows[0].message != "no" || rows[0].severity != "error" || rows[1].severity != "error" {
+			t.Errorf("%d rows: %.200v", len(rows), rows)
+		}
+		if b := x.w.Books(); b.Ignored != 2 {
+			t.Errorf("%+v", b)
+		}
+	})
+}
+
+// An exception that a logger adds to its line is part of the event.
+func TestLoggedException(t *testing.T) {
+	inWorld(t, "a.log", func(x *world) {
+		x.start()
+		x.write("a.log", `2000-01-01 00:00:01,000 ERROR app it failed
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+    f()
+ValueError: no such thing
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "a.py", line 3, in <module>
+KeyError: 'x'
+2000-01-01 00:00:02,000 ERROR app it failed again
+2000-01-01 00:00:03.000 ERROR 1 --- [main] o.s.b.SpringApplication : it failed
+java.lang.IllegalStateException: no
+	at a.b.C.d(C.java:1)
+Caused by: java.io.IOException: no
+	... 12 more
+`)
+		x.wait(5 * time.Second)
+		rows := x.rows()
+		var got []string
+		for _, r := range rows {
+			got = append(got, r.message+" / "+r.stack)
+		}
+		if len(rows) != 3 || !strings.HasSuffix(rows[0].message, "it failed") || !strings.HasSuffix(rows[0].stack, "KeyError: 'x'\n") ||
+			rows[1].stack != "" || !strings.HasSuffix(rows[2].stack, "... 12 more\n") {
+			t.Errorf("%d events:\n%s", len(rows), strings.Join(got, "\n---\n"))
+		}
+	})
+}
+
+// A batch that is sent again is prepared again, while the writer may still read the first.
+func TestAgainSharesNothing(t *testing.T) {
+	text := "text"
+	b := &writer.Batch{
+		Errors: []db.InsertErrorEventParams{{StackTrace: &text, Metadata: &text}},
+		Events: []db.InsertCustomEventParams{{SessionID: &text, Metadata: &text}},
+	}
+	c := tail.Again(b)
+	for _, p := range []*string{c.Errors[0].StackTrace, c.Errors[0].Metadata, c.Events[0].SessionID, c.Events[0].Metadata} {
+		if p == nil || p == &text || *p != text {
+			t.Errorf("%v", p)
+		}
+	}
 }

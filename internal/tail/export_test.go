@@ -13,3 +13,6 @@ func Uninteresting(line []byte) bool { return uninteresting(line, false) }
 func GonePosition(path string, inode int64, at time.Time) db.SetLogPositionParams {
 	return db.SetLogPositionParams{Device: 1, Inode: inode, Path: path, Head: "x", UpdatedAt: at.UnixMilli()}
 }
+
+// Again is what is sent when it is not known what became of a batch.
+var Again = again

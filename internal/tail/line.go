@@ -39,9 +39,11 @@ type record struct {
 	openclaw bool
 	source   source // if it is OpenClaw's
 
-	kind  textKind
-	stack []byte // the lines that belong to it
-	ended bool   // no more do
+	kind    textKind
+	stack   []byte // the lines that belong to it
+	inTrace bool   // of a traceback the last line is still to come
+	traced  bool   // there was a traceback
+	chained bool   // another one follows
 
 	start, end int    // in the data
 	part       string // attribute that says that the line is not whole
@@ -75,11 +77,11 @@ func (r *record) severityName() string {
 
 // levels are the names of levels, as loggers write them.
 var levels = map[string]int32{
-	"TRACE": 1, "SILLY": 1, "VERBOSE": otlpDebug, "DEBUG": otlpDebug, "DBG": otlpDebug, "INFO": otlpInfo, "INF": otlpInfo,
+	"TRACE": 1, "SILLY": 1, "VERBOSE": otlpDebug, "DEBUG": otlpDebug, "DEBU": otlpDebug, "DBG": otlpDebug, "INFO": otlpInfo, "INF": otlpInfo,
 	"INFORMATION": otlpInfo, "INFORMATIONAL": otlpInfo, "LOG": otlpInfo, "NOTICE": otlpInfo, "OK": otlpInfo,
 	"WARN": otlpWarn, "WRN": otlpWarn, "WARNING": otlpWarn,
-	"ERROR": otlpError, "ERR": otlpError, "SEVERE": otlpError,
-	"FATAL": otlpFatal, "CRITICAL": otlpFatal, "CRIT": otlpFatal, "PANIC": otlpFatal, "ALERT": otlpFatal, "EMERG": otlpFatal, "EMERGENCY": otlpFatal,
+	"ERROR": otlpError, "ERRO": otlpError, "ERR": otlpError, "SEVERE": otlpError,
+	"FATAL": otlpFatal, "CRITICAL": otlpFatal, "CRIT": otlpFatal, "PANIC": otlpFatal, "ALERT": otlpFatal, "EMERG": otlpFatal, "DPANIC": otlpFatal, "FATA": otlpFatal, "PANI": otlpFatal, "EMERGENCY": otlpFatal,
 }
 
 // levelOf reads a level; loggers for Node write numbers, 40 for WARN and 50 for ERROR.
@@ -100,6 +102,19 @@ func levelOf(s string) int32 {
 	return levels[strings.ToUpper(s)]
 }
 
+// syslogLevel reads a level as syslog numbers them.
+func syslogLevel(n int) int32 {
+	switch {
+	case n <= 2:
+		return otlpFatal
+	case n == 3:
+		return otlpError
+	case n == 4:
+		return otlpWarn
+	}
+	return otlpInfo
+}
+
 var (
 	tslogLevel = []byte(`"logLevelName":"`)
 	// What the keys of levels end in, whatever the logger.
@@ -107,15 +122,16 @@ var (
 	// What a line of text has if it matters.
 	alarms = [][]byte{
 		[]byte("ERR"), []byte("err"), []byte("Err"), []byte("WARN"), []byte("arn"), []byte("WRN"), []byte("FATAL"), []byte("fatal"), []byte("Fatal"),
-		[]byte("anic"), []byte("PANIC"), []byte("CRIT"), []byte("crit"), []byte("xcept"), []byte("EXCEPT"), []byte("raceback"), []byte("ncaught"),
-		[]byte("nhandled"), []byte("egmentation"), []byte("SEVERE"), []byte("severe"), []byte("ALERT"), []byte("EMERG"), []byte("Killed"), []byte("emory"),
+		[]byte("anic"), []byte("PANIC"), []byte("CRIT"), []byte("crit"), []byte("Crit"), []byte("xcept"), []byte("EXCEPT"), []byte("raceback"), []byte("ncaught"),
+		[]byte("nhandled"), []byte("egmentation"), []byte("SEVERE"), []byte("evere"), []byte("ALERT"), []byte("lert"), []byte("EMERG"), []byte("merg"),
+		[]byte("FATA"), []byte("PANI"), []byte("Killed"), []byte("emory"),
 	}
 	// What a line has if it may be kept as an event.
 	keeps = [][]byte{[]byte("stopReason="), []byte("hannel"), []byte("onfig")}
 )
 
 // uninteresting tells of most lines that they need not be parsed: whatever they say, it
-// is below WARN. It looks at every byte once or a few times, and at none closely.
+// is below WARN. It looks at every byte once or a few times, and at few closely.
 func uninteresting(line []byte, keepEvents bool) bool {
 	if len(line) == 0 {
 		return true
@@ -141,7 +157,30 @@ func uninteresting(line []byte, keepEvents bool) bool {
 		}
 		return true
 	}
-	return !glog(string(line[:min(len(line), 6)])) && !slices.ContainsFunc(alarms, func(a []byte) bool { return bytes.Contains(line, a) })
+	return !glog(string(line[:min(len(line), 6)])) && !alarming(line)
+}
+
+// alarmPairs has a bit for each pair of bytes that one of alarms begins with.
+var alarmPairs = func() (pairs [1 << 16 / 64]uint64) {
+	for _, a := range alarms {
+		pair := int(a[0])<<8 | int(a[1])
+		pairs[pair/64] |= 1 << (pair % 64)
+	}
+	return pairs
+}()
+
+// alarming tells whether one of alarms is in line, which it looks through once.
+func alarming(line []byte) bool {
+	for i := 1; i < len(line); i++ {
+		pair := uint(line[i-1])<<8 | uint(line[i])
+		if alarmPairs[pair/64]&(1<<(pair%64)) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(alarms, func(a []byte) bool { return bytes.HasPrefix(line[i-1:], a) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // below tells whether value begins with a level below WARN.
@@ -170,12 +209,62 @@ func parse(line []byte) *record {
 			}
 			return r
 		}
-		if i := bytes.Index(line, tslogLevel); i >= 0 { // it was cut
-			level, _, _ := bytes.Cut(line[i+len(tslogLevel):], []byte(`"`))
-			return &record{json: true, level: string(level), severity: levelOf(string(level)), body: string(line)}
+		if r := parseCut(line); r != nil {
+			return r
 		}
 	}
 	return parseText(string(stripANSI(line)))
+}
+
+// levelBehind returns the level of a line of OpenClaw's that stands behind the first n
+// bytes of data, where the line was cut: it is among the last things of it.
+func levelBehind(data []byte, n int) string {
+	if end := bytes.IndexByte(data[n:], '\n'); end >= 0 {
+		data = data[:n+end]
+	}
+	i := bytes.LastIndex(data, tslogLevel)
+	if data[0] != '{' || i+len(tslogLevel) < n {
+		return ""
+	}
+	level, _, _ := bytes.Cut(data[i+len(tslogLevel):], []byte(`"`))
+	return string(level)
+}
+
+// parseWith reads a line of which the level is known, if it is not "".
+func parseWith(line []byte, level string) *record {
+	if level == "" {
+		return parse(line)
+	}
+	return &record{json: true, level: level, severity: levelOf(level), body: string(line)}
+}
+
+// parseCut reads what there is of a line of JSON that was cut, or returns nil.
+func parseCut(line []byte) *record {
+	if i := bytes.Index(line, tslogLevel); i >= 0 {
+		level, _, _ := bytes.Cut(line[i+len(tslogLevel):], []byte(`"`))
+		return &record{json: true, level: string(level), severity: levelOf(string(level)), body: string(line)}
+	}
+	if len(line) < maxLine {
+		return nil
+	}
+	m := make(map[string]any)
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber()
+	for _, err := d.Token(); err == nil; { // the first is the brace
+		var key json.Token
+		var v any
+		if key, err = d.Token(); err != nil {
+			break
+		}
+		name, ok := key.(string)
+		if err = d.Decode(&v); ok && err == nil {
+			m[name] = v
+		}
+	}
+	r := &record{json: true}
+	r.fromJSON(m)
+	r.body = cmp.Or(r.body, string(line))
+	return r
 }
 
 // fromOpenClaw reads a line as OpenClaw writes it: its arguments under "0", "1" and so
@@ -323,10 +412,22 @@ func (r *record) fromJSON(m map[string]any) {
 				return v
 			}
 		}
+		// Some write them with a capital.
+		for _, name := range names {
+			for key, v := range m {
+				if strings.EqualFold(key, name) && v != nil {
+					used[key] = true
+					return v
+				}
+			}
+		}
 		return nil
 	}
 	r.level = str(first(levelNames))
 	r.severity = levelOf(r.level)
+	if n, err := strconv.Atoi(r.level); err == nil && m["short_message"] != nil {
+		r.severity = syslogLevel(n) // GELF
+	}
 	r.at = timeOf(first(timeNames))
 	r.body = str(first(messageNames))
 	if r.severity < otlpWarn {

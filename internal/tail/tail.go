@@ -66,7 +66,7 @@ const (
 	burst  = 1000 // events at once
 	refill = 100  // events per second, after that
 
-	lastLines = 20
+	lastLines = 50 // as many as who looks for the agent's last words wants
 )
 
 // Tail follows files. Its methods are safe for concurrent use.
@@ -611,10 +611,28 @@ func (t *Tail) oneByOne(ctx context.Context, b *writer.Batch) (stored int, err e
 	return stored, nil
 }
 
-// again returns the same rows in a batch of their own. Their counts may be in the first
-// one's transaction; if they are not, lines are missing from the count, but no event.
+// again returns the same rows in a batch of their own, which can be prepared while the
+// writer reads the first. Their counts may be in the first one's transaction; if they are
+// not, lines are missing from the count, but no event.
 func again(b *writer.Batch) *writer.Batch {
-	return &writer.Batch{Errors: slices.Clone(b.Errors), Events: slices.Clone(b.Events), Positions: slices.Clone(b.Positions)}
+	c := &writer.Batch{Errors: slices.Clone(b.Errors), Events: slices.Clone(b.Events), Positions: slices.Clone(b.Positions)}
+	for i := range c.Errors {
+		own(&c.Errors[i].StackTrace)
+		own(&c.Errors[i].Metadata)
+	}
+	for i := range c.Events {
+		own(&c.Events[i].SessionID)
+		own(&c.Events[i].Metadata)
+	}
+	return c
+}
+
+// own makes p point to a copy.
+func own(p **string) {
+	if *p != nil {
+		s := **p
+		*p = &s
+	}
 }
 
 func (t *Tail) count(outcome, reason string, n int64) {
@@ -639,7 +657,7 @@ func (t *Tail) Lines() []Line {
 		return nil
 	}
 	defer f.Close()
-	const tailBytes = 32 << 10
+	const tailBytes = 64 << 10
 	from := max(0, f.size-tailBytes)
 	b := make([]byte, f.size-from)
 	n, _ := f.ReadAt(b, from) // what could be read is enough

@@ -314,12 +314,12 @@ func TestLines(t *testing.T) {
 		if lines := x.tail.Lines(); len(lines) != 0 {
 			t.Errorf("%v", lines)
 		}
-		text, want := failures(1, 30)
+		text, want := failures(1, 80)
 		x.write("a.log", text+`{"level":"info","time":946684800000,"msg":"last"}`+"\nhalf")
 		x.wait(time.Second)
 		lines := x.tail.Lines()
-		if len(lines) != 20 || lines[0].Text != want[12] || lines[19].Text != "half" || lines[18].Text != "last" ||
-			!lines[18].At.Equal(time.Unix(946684800, 0)) {
+		if len(lines) != 50 || lines[0].Text != want[32] || lines[49].Text != "half" || lines[48].Text != "last" ||
+			!lines[48].At.Equal(time.Unix(946684800, 0)) {
 			t.Errorf("%d lines: %v", len(lines), lines)
 		}
 	})

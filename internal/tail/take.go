@@ -3,6 +3,7 @@ package tail
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,13 +81,17 @@ func (t *Tail) take(ctx context.Context, f *file, data []byte, end bool, now tim
 		if on = give(); !on {
 			break
 		}
-		if uninteresting(line, t.opts.KeepEvents) {
+		level := ""
+		if part == "log.line_cut" {
+			level = levelBehind(data[i:], len(line))
+		}
+		if levelOf(level) < otlpWarn && uninteresting(line, t.opts.KeepEvents) {
 			below++
 			done = next
 		} else if line[0] == '{' && !t.allowed(now) {
 			flood++ // reading it would cost the most
 			done = next
-		} else if r := parse(line); r.severity < otlpWarn && (r.event == "" || !t.opts.KeepEvents) {
+		} else if r := parseWith(line, level); r.severity < otlpWarn && (r.event == "" || !t.opts.KeepEvents) {
 			below++
 			done = next
 		} else {
@@ -222,24 +227,35 @@ func splitLines(b []byte, cut bool) (lines [][]byte) {
 
 // takes tells whether line goes on with r, and adds it.
 func (r *record) takes(line []byte) bool {
-	if r.json || r.ended || len(r.stack)+len(line) > maxStack {
+	if r.json || len(r.stack)+len(line) > maxStack {
 		return false
 	}
 	text := string(stripANSI(line))
-	switch r.kind {
-	case goPanic:
+	// What a logger adds to a failure is an exception behind its line.
+	bare := r.level != "" && r.severity >= otlpError && len(r.stack) == 0
+	switch {
+	case r.kind == goPanic:
 		// Everything up to the next line of a log belongs to it.
 		if p := parse([]byte(text)); p.level != "" || p.json {
 			return false
 		}
-	case traceback:
+	case r.inTrace || r.kind == traceback && len(r.stack) == 0:
+		r.inTrace, r.traced, r.chained = true, true, false
 		if text != "" && text[0] != ' ' && text[0] != '\t' {
 			// The last line says what it was.
-			r.body, r.ended = text, true
-			if name, _, _ := strings.Cut(text, ":"); exceptionName(name) {
-				r.attrs = append(r.attrs, otlp.KeyValue{Key: "exception.type", Value: otlp.StringValue(name)})
+			r.inTrace = false
+			if r.kind == traceback {
+				r.raised(text)
 			}
 		}
+	case strings.HasPrefix(text, tracebackStart) && (bare || r.chained):
+		r.inTrace, r.traced = true, true
+	case r.traced:
+		chained := strings.HasPrefix(text, "During handling of the above exception") || strings.HasPrefix(text, "The above exception was the direct cause")
+		if r.chained = r.chained || chained; text != "" && !chained {
+			return false
+		}
+	case bare && parseText(text).isException():
 	default:
 		if !continues(text) {
 			return false
@@ -248,6 +264,19 @@ func (r *record) takes(line []byte) bool {
 	r.stack = append(append(r.stack, text...), '\n')
 	return true
 }
+
+// raised takes text, the last line of a traceback, for what r is about.
+func (r *record) raised(text string) {
+	r.body = text
+	const key = "exception.type"
+	r.attrs = slices.DeleteFunc(r.attrs, func(kv otlp.KeyValue) bool { return kv.Key == key })
+	if name, _, _ := strings.Cut(text, ":"); exceptionName(name) {
+		r.attrs = append(r.attrs, otlp.KeyValue{Key: key, Value: otlp.StringValue(name)})
+	}
+}
+
+// isException tells whether r is an exception's name and text, and no more.
+func (r *record) isException() bool { return r.level == "" && r.at.IsZero() && len(r.attrs) > 0 }
 
 // continues tells whether a line belongs to the one before.
 func continues(text string) bool {

@@ -3,6 +3,7 @@ package tail
 import (
 	"bytes"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/kon-rad/openclaw-trace/internal/otlp"
@@ -18,16 +19,19 @@ type alarm struct {
 var alarmLines = []alarm{
 	{"panic: ", otlpFatal, goPanic},
 	{"fatal error: ", otlpFatal, goPanic},
-	{"Traceback (most recent call last)", otlpError, traceback},
+	{tracebackStart, otlpError, traceback},
 	{"FATAL ERROR: ", otlpFatal, plainText}, // V8
 	{"Exception in thread ", otlpError, plainText},
 	{"Unhandled ", otlpError, plainText},
 	{"Uncaught ", otlpError, plainText},
 	{"Segmentation fault", otlpFatal, plainText},
-	{"Killed", otlpFatal, plainText},
+	{"Killed process ", otlpFatal, plainText},
 	{"Out of memory", otlpFatal, plainText},
 	{"npm ERR! ", otlpError, plainText},
+	{"npm error ", otlpError, plainText},
 }
+
+const tracebackStart = "Traceback (most recent call last)"
 
 // parseText reads a line that is no JSON: a time, a level and a message, as most loggers
 // write them, or what a runtime says of a crash. A word such as "error" further on in a
@@ -41,6 +45,10 @@ func parseText(line string) *record {
 			return r
 		}
 	}
+	if rest == "Killed" { // as a shell says it
+		r.severity = otlpFatal
+		return r
+	}
 	if level, ok := logfmt(rest); ok {
 		r.level, r.severity = level, levelOf(level)
 		return r
@@ -51,16 +59,29 @@ func parseText(line string) *record {
 	}
 	words := rest
 	for range 4 {
-		var word string
-		word, words, _ = strings.Cut(strings.TrimLeft(words, " \t|-"), " ")
+		word := strings.TrimLeft(words, " \t|-")
+		if i := strings.IndexAny(word, " \t"); i >= 0 {
+			word, words = word[:i], word[i+1:]
+		} else {
+			words = ""
+		}
 		bare := strings.Trim(word, "[](){}<>:|!*")
+		// Some put more behind it: ERROR:root:text, ERRO[0012] text.
+		if i := strings.IndexAny(bare, ":["); i > 0 && bare[:i] == strings.ToUpper(bare[:i]) {
+			bare = bare[:i]
+		}
 		// A level is set apart: in capitals, in brackets, or before a colon.
 		if n := levels[strings.ToUpper(bare)]; n > 0 && bare != "OK" &&
 			(bare == strings.ToUpper(bare) || strings.ContainsAny(word[:1], "[(<") || strings.HasSuffix(word, ":")) {
 			r.level, r.severity = bare, n
 			return r
 		}
-		if name, colon := strings.CutSuffix(word, ":"); colon && exceptionName(name) {
+		name, colon := strings.CutSuffix(word, ":")
+		if !colon && strings.HasPrefix(words, "[") { // Node's own: TypeError [ERR_INVALID_ARG_TYPE]: text
+			code, _, _ := strings.Cut(words, " ")
+			colon = strings.HasSuffix(code, "]:")
+		}
+		if colon && exceptionName(name) {
 			r.severity = otlpError
 			r.attrs = append(r.attrs, otlp.KeyValue{Key: "exception.type", Value: otlp.StringValue(name)})
 			return r
@@ -74,6 +95,16 @@ func parseText(line string) *record {
 
 // takeTime takes the time off the beginning of line.
 func (r *record) takeTime(line string) string {
+	if len(line) > 16 {
+		if _, err := time.Parse(time.Stamp, line[:15]); err == nil {
+			// As syslog writes it, without a year; the host and the program follow.
+			_, rest, _ := strings.Cut(line[16:], " ")
+			if program, text, ok := strings.Cut(rest, ": "); ok && !strings.Contains(program, " ") {
+				return text
+			}
+			return rest
+		}
+	}
 	s := line
 	bracket := strings.HasPrefix(s, "[")
 	if bracket {
@@ -83,7 +114,7 @@ func (r *record) takeTime(line string) string {
 		return line
 	}
 	cut := func(s string) (string, string) {
-		if i := strings.IndexAny(s, " ]"); i >= 0 {
+		if i := strings.IndexAny(s, " \t]"); i >= 0 {
 			return s[:i], s[i:]
 		}
 		return s, ""
