@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -377,5 +378,79 @@ func TestAgainSharesNothing(t *testing.T) {
 		if p == nil || p == &text || *p != text {
 			t.Errorf("%v", p)
 		}
+	}
+}
+
+// However often a log is rotated, with the old ones under the pattern too, and whatever
+// happens to us meanwhile, each line is there once.
+func TestAnyRotation(t *testing.T) {
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 3))
+			pattern := []string{"a.log", "a.log*"}[seed%2]
+			inWorld(t, pattern, func(x *world) {
+				x.start()
+				up, unseen := true, true // unseen is whether nothing of a.log was read
+				x.write("a.log", "")
+				n, total := 0, 300
+				for n < total {
+					for range 1 + random.IntN(12) {
+						if n < total {
+							x.write("a.log", failure(n+1))
+							n++
+						}
+					}
+					switch op := random.IntN(8); {
+					case op == 0 && up:
+						x.stop()
+						up = false
+					case op == 1 && up:
+						x.crash()
+						up = false
+					case op <= 3 && !up:
+						x.start()
+						x.wait(time.Second)
+						up, unseen = true, false
+					case op == 4: // logrotate
+						if !up && unseen && pattern == "a.log" {
+							continue // nobody could know of the one between
+						}
+						unseen = true
+						if up {
+							x.wait(2 * time.Second) // what is deleted was read
+							_ = os.Remove(x.path("a.log.3"))
+						}
+						for i := 3; i > 1; i-- {
+							if _, err := os.Stat(x.path(fmt.Sprint("a.log.", i))); err != nil {
+								_ = os.Rename(x.path(fmt.Sprint("a.log.", i-1)), x.path(fmt.Sprint("a.log.", i)))
+							}
+						}
+						if _, err := os.Stat(x.path("a.log.1")); err != nil {
+							x.must(os.Rename(x.path("a.log"), x.path("a.log.1")))
+							x.write("a.log", "")
+						}
+						if up {
+							x.wait(2 * time.Second)
+						}
+					case op == 5 && up && pattern == "a.log*": // copytruncate, of what was read
+						x.wait(3 * time.Second)
+						x.must(os.Truncate(x.path("a.log"), 0))
+						x.wait(2 * time.Second)
+					default:
+						x.wait(time.Duration(1000+random.IntN(2000)) * time.Millisecond)
+						unseen = unseen && !up
+					}
+				}
+				if !up {
+					x.start()
+				}
+				x.wait(30 * time.Second)
+				_, want := failures(1, total)
+				x.expect(want...)
+				if b := x.w.Books(); b.Received != int64(total) || b.Duplicates != 0 {
+					t.Errorf("%+v", b)
+				}
+			})
+		})
 	}
 }
