@@ -22,6 +22,9 @@ var long = flag.Bool("long", false, "run the tests that take long in full")
 // whenever they are looked at, and nothing goes uncounted.
 func TestMonth(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it stores and deletes for minutes under the race detector, in no other way than its neighbours")
+	}
 	calls, every := 7, 3*hour
 	if *long {
 		calls, every = 16, 10*time.Minute

@@ -46,6 +46,9 @@ func (x *world) pages() store.Pages {
 // What goes first, and what last.
 func TestOrder(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it stores and deletes for minutes under the race detector, in no other way than its neighbours")
+	}
 	for _, remote := range []bool{true, false} {
 		outcome := map[bool]string{true: writer.Dropped, false: writer.Expired}[remote]
 		synctest.Test(t, func(t *testing.T) {
@@ -276,6 +279,9 @@ func TestWithoutAutoVacuum(t *testing.T) {
 // Under a flood the files stay inside the budget, whenever they are looked at.
 func TestSoak(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it stores and deletes for minutes under the race detector, in no other way than its neighbours")
+	}
 	x := newWorld(t, withRemote, budget(8*mib))
 	defer x.close()
 	const most = 8*mib + janitor.LogBytes
