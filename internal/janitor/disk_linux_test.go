@@ -52,6 +52,9 @@ func takeAll(t *testing.T, path string) {
 // how far the log had come.
 func TestOthersFillTheDisk(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it fills 64 MiB three times, which takes minutes under the race detector")
+	}
 	for rows, greedy := range map[int]bool{1200: false, 1300: true, 1400: false} {
 		t.Run(fmt.Sprint(rows, greedy), func(t *testing.T) { othersFill(t, rows, greedy) })
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,17 +185,17 @@ func TestVolumeIsFull(t *testing.T) {
 		size := func() int64 { bytes, _ := x.st.Sizes(); return bytes }
 		// The volume has what is left after our file and that of another.
 		const volume = 100 * mib
-		var others int64
+		var others atomic.Int64
 		x.restart(func(o *janitor.Options) {
-			o.Free = func(string) (int64, error) { return volume - others - size(), nil }
+			o.Free = func(string) (int64, error) { return volume - others.Load() - size(), nil }
 		})
 
-		others = volume - 8*mib - size() - 1*mib // just enough
+		others.Store(volume - 8*mib - size() - 1*mib) // just enough
 		time.Sleep(6 * time.Second)
 		if s := x.j.Status(); x.rows(writer.KindCall, "input_text IS NULL") != 0 || s.Reason != "" {
 			t.Errorf("%+v", s)
 		}
-		others += 3 * mib
+		others.Add(3 * mib)
 		time.Sleep(time.Minute)
 		if s := x.j.Status(); s.Reason != "" || s.OverBytes != 0 {
 			t.Errorf("%+v", s)
@@ -206,7 +207,7 @@ func TestVolumeIsFull(t *testing.T) {
 			t.Errorf("%d texts, %d of %d rows", n, x.rows(writer.KindCall, "1"), all)
 		}
 		// Others take all: it is not made smaller than the floor.
-		others = volume
+		others.Store(volume)
 		time.Sleep(time.Minute)
 		if live := x.live(); live > 3*mib || live < 2*mib || size() < 5*mib-64<<10 || size() > 5*mib {
 			t.Errorf("%d bytes of rows in a file of %d, the floor is 5 MiB", live, size())
@@ -220,7 +221,7 @@ func TestVolumeIsFull(t *testing.T) {
 		if x.rows(writer.KindCall, "1") != rows {
 			t.Error("it goes on below the floor")
 		}
-		others = 0
+		others.Store(0)
 		time.Sleep(10*time.Minute + 5*time.Second)
 		if s := x.j.Status(); s.Reason != "" || s.OverBytes != 0 {
 			t.Errorf("%+v", s)
