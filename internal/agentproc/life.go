@@ -2,6 +2,7 @@ package agentproc
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -251,8 +252,7 @@ func (a *Watcher) look(now time.Time) {
 	}
 	e.stopLine = a.stopLine(l.now, now)
 	l.release()
-	l.now, l.ended, l.looks = nil, e, 0
-	a.memory.PID, l.changed = 0, true
+	l.now, l.ended, l.looks, l.changed = nil, e, 0, true
 	a.update(func(s *Status) { s.GoneAt = now.UnixMilli() })
 }
 
@@ -330,6 +330,15 @@ func (a *Watcher) measure(s *stat, now time.Time) {
 	a.memory.SeenAt = now.UnixMilli()
 }
 
+// reckon takes up a clock that was set: all that the kernel tells is how long after its
+// start a process was started.
+func (l *life) reckon(root fs.FS) {
+	l.booted = bootTime(root)
+	if l.now != nil && !l.now.inherited {
+		l.now.started = startOf(&l.now.stat, l.booted)
+	}
+}
+
 // followLauncher watches the process that the known one has started at once, if that is
 // the agent too.
 func (a *Watcher) followLauncher(now time.Time) {
@@ -386,6 +395,7 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 
 func (a *Watcher) tellGone(e *ending, now time.Time) {
 	e.told = true
+	a.memory.PID, a.life.changed = 0, true // until now the next of us would tell it
 	what := "is gone"
 	if e.zombie {
 		what = "has ended, and its parent has not collected it (it is a zombie)"

@@ -699,3 +699,75 @@ func TestSeenAtOutlivesUs(t *testing.T) {
 		}
 	})
 }
+
+// The end of an agent that is not told yet is told by the next of us.
+func TestToldByTheNext(t *testing.T) {
+	t.Run("while it may be starting", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			again := func() {
+				if err := x.a.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				x.watch()
+			}
+			x.tree.add(gateway(20, 100))
+			x.watch()
+			x.ticks(1)
+			x.tree.remove(20)
+			again()
+			x.ticks(1)
+			x.expect()
+			again()
+			x.ticks(5)
+			x.expect("agent_gone system_error warning")
+			again()
+			x.ticks(5)
+			x.expect("agent_gone system_error warning")
+		})
+	})
+	t.Run("after a crash loop", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			x.tree.add(gateway(20, 100))
+			x.watch()
+			var want []string
+			for pid := 21; pid < 25; pid++ {
+				x.tree.remove(pid - 1)
+				x.tree.add(gateway(pid, 100*pid))
+				x.ticks(1)
+				want = append(want, "agent_restarted crash warning")
+			}
+			want[3] = "agent_crash_loop crash critical"
+			x.expect(want...)
+			x.tree.remove(24)
+			x.ticks(1)
+			x.expect(want...)
+			if err := x.a.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x.watch()
+			x.ticks(50)
+			x.expect(append(want, "agent_gone system_error warning")...)
+		})
+	})
+}
+
+// Set clocks change when the machine is said to have started, and with it the agent.
+func TestStartAfterClockWasSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.write("proc/stat", "cpu 1\nbtime 1000\n") // as long as no clock is set
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		x.tree.write("proc/stat", fmt.Sprintf("cpu 1\nbtime %d\n", bootUnix))
+		x.a.ClockMoved(time.Now(), time.Hour, tick, tick, true)
+		x.ticks(1)
+		if s := x.a.Status(); s.StartedAt != bootUnix*1000+1000 || s.Reading.StartedAt.UnixMilli() != s.StartedAt {
+			t.Errorf("%+v", s)
+		}
+	})
+}
