@@ -251,6 +251,8 @@ func TestPercent(t *testing.T) {
 			{"cpu  1030 10 510 8060 500 10 10 60 30 0\n", "-"},    // a counter of waiting that fell
 			{"cpu  0 0 0 10 0\n", "-"},
 			{"cpu  5 0 0 15 0\n", "50"},
+			{"cpu  105 0 0 15 10\n", "90.9"},
+			{"cpu  205 0 0 15 7\n", "100"}, // it fell a little, as it does on a busy machine
 		} {
 			x.set("proc/stat", c.stat)
 			row, _, reason := m.Read()
