@@ -194,17 +194,27 @@ func (a *Watcher) checkProcess(now time.Time) {
 	// The counter rises before the process is gone, so it is read after that was seen;
 	// and before another process is followed, which may be in another group.
 	var others []killed
+	last := a.oom.last
+	a.oom.last = nil
+	e := l.ended
 	for _, k := range a.oom.check(a) {
-		e := l.ended
 		open := e != nil && !e.told && e.oom == nil
 		switch {
 		case open && k.group == e.agent.group:
 			e.oom = &k
 		case k.group != a.oom.parent || k.group == a.oom.self:
 			others = append(others, k)
+			if l.now != nil && k.group == l.now.group {
+				a.oom.last = &k
+			}
 		case open && (!e.known || e.signal == syscall.SIGKILL):
 			e.oom = &k
 		}
+	}
+	// What is killed takes its time to go: at the last look it may have been there still.
+	if last != nil && e != nil && e.oom == nil && !e.told && last.group == e.agent.group &&
+		!e.orderly() && (!e.known || e.signal == syscall.SIGKILL) {
+		e.oom = last
 	}
 	var fresh *agent
 	if l.now == nil && a.due() {

@@ -771,3 +771,38 @@ func TestStartAfterClockWasSet(t *testing.T) {
 		}
 	})
 }
+
+// A process that the kernel has killed takes its time to go, and is still seen meanwhile.
+func TestOOMKilledIsSeenOnceMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		looks int
+		line  string
+		want  string
+	}{
+		"gone at the next look":    {1, "", "agent_gone crash critical"},
+		"gone much later":          {3, "", "agent_gone crash error"},
+		"says that it was stopped": {1, "received SIGTERM; shutting down", "agent_gone system_error warning"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				agent := gateway(20, 100)
+				agent.cgroup = "/app"
+				x.tree.add(agent)
+				x.tree.group("sys/fs/cgroup/app", 0)
+				x.watch()
+				x.tree.group("sys/fs/cgroup/app", 1)
+				x.ticks(c.looks)
+				x.expect("oom_kill system_error critical")
+				x.log(agentproc.Line{At: time.Now(), Text: c.line})
+				x.tree.remove(20)
+				x.ticks(2)
+				e := x.expect("oom_kill system_error critical", c.want)
+				if strings.Contains(e[1].message, "OOM killer") != strings.Contains(c.want, "critical") {
+					t.Error(e[1].message)
+				}
+			})
+		})
+	}
+}
