@@ -50,6 +50,7 @@ type ending struct {
 	seen     time.Time // when it was last running
 	at       time.Time // when it was missed
 	unseen   bool      // while we were not running
+	hidden   bool      // perhaps it runs, in a pid namespace that we are no longer in
 	zombie   bool
 	known    bool // how it ended
 	code     int
@@ -377,7 +378,7 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 	e, m := l.ended, &a.memory
 	if fresh == nil {
 		switch {
-		case e == nil || e.told || m.LoopSince != 0: // a loop tells it at its end
+		case e == nil || e.told || e.hidden || m.LoopSince != 0: // a loop tells it at its end
 		case e.unseen && now.Sub(e.at) < startGrace: // it may be starting
 		default:
 			a.tellGone(e, now)
@@ -388,6 +389,9 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 		return // the first that we see
 	}
 	l.ended = nil
+	if e.hidden && e.agent.ticks == fresh.ticks {
+		return // the same, under another number
+	}
 	l.restarts++
 	m.Restarts = append(m.Restarts, now.UnixMilli())
 	m.Restarts = m.Restarts[max(0, len(m.Restarts)-loopRestarts):]

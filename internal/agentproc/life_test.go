@@ -256,6 +256,15 @@ func TestAcrossOurRestart(t *testing.T) {
 			x.tree.link("proc/77/ns/pid", "pid:[5]")
 			x.tree.remove(20)
 		}, nil},
+		"container started anew, with the agent": {func(x *world) {
+			x.tree.link("proc/77/ns/pid", "pid:[5]")
+			x.tree.add(gateway(20, 3000))
+		}, []string{"agent_restarted system_error warning"}},
+		"container started anew, beside the agent": {func(x *world) {
+			x.tree.link("proc/77/ns/pid", "pid:[5]")
+			x.tree.remove(20)
+			x.tree.add(gateway(30, 100)) // the same, under another number
+		}, nil},
 		"out of memory": {func(x *world) {
 			x.tree.remove(20)
 			x.tree.add(gateway(30, 3000))
@@ -326,6 +335,36 @@ func TestGoneBeforeOurRestart(t *testing.T) {
 		x.tree.add(gateway(30, 3000))
 		x.ticks(1)
 		x.expect("agent_gone crash error")
+	})
+}
+
+// An agent that takes its container with it whenever it crashes takes us too.
+func TestCrashLoopOfContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		var want []string
+		for n := range 10 {
+			x.tree.link("proc/77/ns/pid", fmt.Sprintf("pid:[%d]", n))
+			x.tree.add(gateway(20, 1000*(n+1)))
+			if n > 0 && n < 4 {
+				want = append(want, "agent_restarted system_error warning")
+			}
+			if n == 4 {
+				want = append(want, "agent_crash_loop crash critical")
+			}
+			x.watch()
+			x.ticks(1)
+			if err := x.a.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x.expect(want...)
+		}
+		x.tree.write("proc/sys/kernel/random/boot_id", "another\n")
+		x.tree.add(gateway(20, 50))
+		x.watch()
+		x.ticks(1)
+		x.expect(want...)
 	})
 }
 
