@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/store"
 )
 
 // Volume is what the kernel says of the volume that the database is on.
@@ -20,9 +22,10 @@ func statVolume(path string) (Volume, error) {
 	if err := syscall.Statfs(path, &s); err != nil {
 		return Volume{}, err
 	}
+	block := store.BlockSize(&s)
 	const readOnly = 1 // ST_RDONLY of Linux, MNT_RDONLY of others
 	return Volume{
-		TotalBytes: int64(s.Blocks) * int64(s.Bsize), FreeBytes: int64(s.Bavail) * int64(s.Bsize),
+		TotalBytes: int64(s.Blocks) * block, FreeBytes: int64(s.Bavail) * block,
 		Inodes: int64(s.Files), FreeInodes: int64(s.Ffree), ReadOnly: s.Flags&readOnly != 0,
 	}, nil
 }

@@ -278,5 +278,5 @@ func free(path string) (int64, error) {
 	if err := syscall.Statfs(path, &st); err != nil {
 		return 0, err
 	}
-	return int64(uint64(st.Bavail) * uint64(st.Bsize)), nil
+	return int64(st.Bavail) * store.BlockSize(&st), nil
 }
