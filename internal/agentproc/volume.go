@@ -10,7 +10,7 @@ import (
 
 // Volume is what the kernel says of the volume that the database is on.
 type Volume struct {
-	TotalBytes int64
+	TotalBytes int64 // 0 if the file system does not tell
 	FreeBytes  int64 // that an ordinary user may still write
 	Inodes     int64 // 0 if the file system does not count them
 	FreeInodes int64
@@ -42,7 +42,8 @@ func (a *Watcher) checkVolume(now time.Time) {
 		return // the writer says what is wrong
 	}
 	low := a.opts.MinFreeBytes
-	a.episode(now, kindDiskLow, v.FreeBytes < low, v.FreeBytes >= low+low/2, func() event {
+	known := v.TotalBytes > 0
+	a.episode(now, kindDiskLow, known && v.FreeBytes < low, !known || v.FreeBytes >= low+low/2, func() event {
 		return event{severity: "error", message: fmt.Sprintf(
 			"The volume of the database is nearly full: %d MiB of %d MiB are free, OCT_MIN_FREE_BYTES is %d MiB.",
 			v.FreeBytes>>20, v.TotalBytes>>20, low>>20), members: v.members()}
