@@ -403,16 +403,21 @@ func (q *Queries) EraseSession(ctx context.Context, sessionID string) error {
 
 const findCall = `-- name: FindCall :one
 
-SELECT id FROM llm_traces WHERE trace_id = ?1
+SELECT id, synced FROM llm_traces WHERE trace_id = ?1
 `
+
+type FindCallRow struct {
+	ID     int64
+	Synced int64
+}
 
 // One call, or what belongs to a session, by hand. There is no index on session_id, so
 // a table is gone through by ranges of ids.
-func (q *Queries) FindCall(ctx context.Context, traceID string) (int64, error) {
+func (q *Queries) FindCall(ctx context.Context, traceID string) (FindCallRow, error) {
 	row := q.db.QueryRowContext(ctx, findCall, traceID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
+	var i FindCallRow
+	err := row.Scan(&i.ID, &i.Synced)
+	return i, err
 }
 
 const forgetCalls = `-- name: ForgetCalls :exec
@@ -554,7 +559,7 @@ func (q *Queries) LastRowIDs(ctx context.Context) (LastRowIDsRow, error) {
 }
 
 const listSessionCalls = `-- name: ListSessionCalls :many
-SELECT id FROM llm_traces WHERE id > ?1 AND id <= ?2 AND session_id = CAST(?3 AS TEXT) ORDER BY id
+SELECT id, synced FROM llm_traces WHERE id > ?1 AND id <= ?2 AND session_id = CAST(?3 AS TEXT) ORDER BY id
 `
 
 type ListSessionCallsParams struct {
@@ -563,19 +568,24 @@ type ListSessionCallsParams struct {
 	SessionID string
 }
 
-func (q *Queries) ListSessionCalls(ctx context.Context, arg ListSessionCallsParams) ([]int64, error) {
+type ListSessionCallsRow struct {
+	ID     int64
+	Synced int64
+}
+
+func (q *Queries) ListSessionCalls(ctx context.Context, arg ListSessionCallsParams) ([]ListSessionCallsRow, error) {
 	rows, err := q.db.QueryContext(ctx, listSessionCalls, arg.After, arg.Upto, arg.SessionID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int64
+	var items []ListSessionCallsRow
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i ListSessionCallsRow
+		if err := rows.Scan(&i.ID, &i.Synced); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -587,7 +597,7 @@ func (q *Queries) ListSessionCalls(ctx context.Context, arg ListSessionCallsPara
 }
 
 const listSessionEvents = `-- name: ListSessionEvents :many
-SELECT id FROM custom_events WHERE id > ?1 AND id <= ?2 AND session_id = CAST(?3 AS TEXT) ORDER BY id
+SELECT id, synced FROM custom_events WHERE id > ?1 AND id <= ?2 AND session_id = CAST(?3 AS TEXT) ORDER BY id
 `
 
 type ListSessionEventsParams struct {
@@ -596,19 +606,24 @@ type ListSessionEventsParams struct {
 	SessionID string
 }
 
-func (q *Queries) ListSessionEvents(ctx context.Context, arg ListSessionEventsParams) ([]int64, error) {
+type ListSessionEventsRow struct {
+	ID     int64
+	Synced int64
+}
+
+func (q *Queries) ListSessionEvents(ctx context.Context, arg ListSessionEventsParams) ([]ListSessionEventsRow, error) {
 	rows, err := q.db.QueryContext(ctx, listSessionEvents, arg.After, arg.Upto, arg.SessionID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int64
+	var items []ListSessionEventsRow
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i ListSessionEventsRow
+		if err := rows.Scan(&i.ID, &i.Synced); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -620,7 +635,7 @@ func (q *Queries) ListSessionEvents(ctx context.Context, arg ListSessionEventsPa
 }
 
 const listSessionSpans = `-- name: ListSessionSpans :many
-SELECT id FROM spans WHERE id > ?1 AND id <= ?2 AND session_id = CAST(?3 AS TEXT) ORDER BY id
+SELECT id, synced FROM spans WHERE id > ?1 AND id <= ?2 AND session_id = CAST(?3 AS TEXT) ORDER BY id
 `
 
 type ListSessionSpansParams struct {
@@ -629,19 +644,24 @@ type ListSessionSpansParams struct {
 	SessionID string
 }
 
-func (q *Queries) ListSessionSpans(ctx context.Context, arg ListSessionSpansParams) ([]int64, error) {
+type ListSessionSpansRow struct {
+	ID     int64
+	Synced int64
+}
+
+func (q *Queries) ListSessionSpans(ctx context.Context, arg ListSessionSpansParams) ([]ListSessionSpansRow, error) {
 	rows, err := q.db.QueryContext(ctx, listSessionSpans, arg.After, arg.Upto, arg.SessionID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int64
+	var items []ListSessionSpansRow
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i ListSessionSpansRow
+		if err := rows.Scan(&i.ID, &i.Synced); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err

@@ -147,7 +147,7 @@ SELECT
 -- a table is gone through by ranges of ids.
 
 -- name: FindCall :one
-SELECT id FROM llm_traces WHERE trace_id = @trace_id;
+SELECT id, synced FROM llm_traces WHERE trace_id = @trace_id;
 
 -- name: LastRowIDs :one
 SELECT
@@ -158,13 +158,13 @@ SELECT
     CAST((SELECT COALESCE(MAX(x4.id), 0) FROM system_metrics AS x4) AS INTEGER) AS system_metric;
 
 -- name: ListSessionCalls :many
-SELECT id FROM llm_traces WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;
+SELECT id, synced FROM llm_traces WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;
 
 -- name: ListSessionSpans :many
-SELECT id FROM spans WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;
+SELECT id, synced FROM spans WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;
 
 -- name: ListSessionEvents :many
-SELECT id FROM custom_events WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;
+SELECT id, synced FROM custom_events WHERE id > @after AND id <= @upto AND session_id = CAST(@session_id AS TEXT) ORDER BY id;
 
 -- name: DeleteCall :many
 DELETE FROM llm_traces WHERE id = @id RETURNING trace_id, synced;

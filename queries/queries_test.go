@@ -241,7 +241,7 @@ var plans = map[string][]string{
 		"SCALAR SUBQUERY 5",
 		"SEARCH x4 USING COVERING INDEX idx_metrics_synced (synced=? AND created_at<?)",
 	},
-	"FindCall":          {"SEARCH llm_traces USING COVERING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
+	"FindCall":          {"SEARCH llm_traces USING INDEX sqlite_autoindex_llm_traces_1 (trace_id=?)"},
 	"ListSessionCalls":  {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"ListSessionSpans":  {"SEARCH spans USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"ListSessionEvents": {"SEARCH custom_events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},

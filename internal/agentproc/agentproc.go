@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -170,12 +171,26 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 // remember takes up what an earlier process of ours knew.
 func (a *Watcher) remember(text string) {
 	m := &a.memory
-	if json.Unmarshal([]byte(text), m) != nil || m.Boot != a.id.boot {
+	now := time.Now()
+	known := json.Unmarshal([]byte(text), m) == nil
+	switch {
+	case known && m.Boot == a.id.boot:
+	case known && sameMachine(m.Boot, a.id.boot):
+		// Our container was started anew, most likely together with the agent.
+		if m.PID != 0 {
+			a.life.ended = &ending{
+				agent: agent{pid: m.PID, ticks: m.Ticks, name: m.Name}, seen: time.UnixMilli(m.SeenAt), at: now, unseen: true, hidden: true,
+			}
+		}
+		*m = memory{
+			Boot: a.id.boot, SeenAt: m.SeenAt, Restarts: m.Restarts, LoopSince: m.LoopSince, LoopCount: m.LoopCount, Episodes: m.Episodes,
+		}
+	default:
 		// A new database, or the machine has started anew: its processes are others.
 		*m = memory{Boot: a.id.boot, Episodes: m.Episodes}
 	}
 	a.status.SeenAt = m.SeenAt
-	a.silence.begin(time.Now())
+	a.silence.begin(now)
 	a.life.begin(m)
 }
 
@@ -270,4 +285,11 @@ func bootOf(root fs.FS) string {
 	id, _ := readSmall(root, "proc/sys/kernel/random/boot_id")
 	ns, _ := fs.ReadLink(root, "proc/self/ns/pid")
 	return cmp.Or(string(id), "?") + " " + ns
+}
+
+// sameMachine tells whether two of bootOf are of the same running kernel.
+func sameMachine(a, b string) bool {
+	a, _, _ = strings.Cut(a, " ")
+	b, _, _ = strings.Cut(b, " ")
+	return a == b && a != "?"
 }

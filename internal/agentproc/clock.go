@@ -42,6 +42,7 @@ func (a *Watcher) clockMoved(now time.Time, wall, passed, uptime time.Duration, 
 	if jump.Abs() < clockJump {
 		return
 	}
+	a.life.reckon(a.opts.Root)
 	if known && (wall-uptime).Abs() < clockJump {
 		a.opts.Log.Info("the machine was suspended", "for", (uptime - passed).Round(time.Second).String())
 		return

@@ -76,6 +76,7 @@ type world struct {
 	mu     sync.Mutex // of what follows, which the watcher asks for
 	lines  []agentproc.Line
 	volume agentproc.Volume
+	hold   time.Duration // how long the next question for the volume takes
 }
 
 func newWorld(t testing.TB, change ...func(*agentproc.Options)) *world {
@@ -98,6 +99,10 @@ func newWorldAt(t testing.TB, dir string, change ...func(*agentproc.Options)) *w
 		Volume: func() (agentproc.Volume, error) {
 			x.mu.Lock()
 			defer x.mu.Unlock()
+			if x.hold > 0 {
+				time.Sleep(x.hold)
+				x.hold = 0
+			}
 			return x.volume, nil
 		},
 	}

@@ -2,6 +2,7 @@ package agentproc
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -49,6 +50,7 @@ type ending struct {
 	seen     time.Time // when it was last running
 	at       time.Time // when it was missed
 	unseen   bool      // while we were not running
+	hidden   bool      // perhaps it runs, in a pid namespace that we are no longer in
 	zombie   bool
 	known    bool // how it ended
 	code     int
@@ -193,17 +195,27 @@ func (a *Watcher) checkProcess(now time.Time) {
 	// The counter rises before the process is gone, so it is read after that was seen;
 	// and before another process is followed, which may be in another group.
 	var others []killed
+	last := a.oom.last
+	a.oom.last = nil
+	e := l.ended
 	for _, k := range a.oom.check(a) {
-		e := l.ended
 		open := e != nil && !e.told && e.oom == nil
 		switch {
 		case open && k.group == e.agent.group:
 			e.oom = &k
 		case k.group != a.oom.parent || k.group == a.oom.self:
 			others = append(others, k)
+			if l.now != nil && k.group == l.now.group {
+				a.oom.last = &k
+			}
 		case open && (!e.known || e.signal == syscall.SIGKILL):
 			e.oom = &k
 		}
+	}
+	// What is killed takes its time to go: at the last look it may have been there still.
+	if last != nil && e != nil && e.oom == nil && !e.told && last.group == e.agent.group &&
+		!e.orderly() && (!e.known || e.signal == syscall.SIGKILL) {
+		e.oom = last
 	}
 	var fresh *agent
 	if l.now == nil && a.due() {
@@ -251,8 +263,7 @@ func (a *Watcher) look(now time.Time) {
 	}
 	e.stopLine = a.stopLine(l.now, now)
 	l.release()
-	l.now, l.ended, l.looks = nil, e, 0
-	a.memory.PID, l.changed = 0, true
+	l.now, l.ended, l.looks, l.changed = nil, e, 0, true
 	a.update(func(s *Status) { s.GoneAt = now.UnixMilli() })
 }
 
@@ -330,6 +341,15 @@ func (a *Watcher) measure(s *stat, now time.Time) {
 	a.memory.SeenAt = now.UnixMilli()
 }
 
+// reckon takes up a clock that was set: all that the kernel tells is how long after its
+// start a process was started.
+func (l *life) reckon(root fs.FS) {
+	l.booted = bootTime(root)
+	if l.now != nil && !l.now.inherited {
+		l.now.started = startOf(&l.now.stat, l.booted)
+	}
+}
+
 // followLauncher watches the process that the known one has started at once, if that is
 // the agent too.
 func (a *Watcher) followLauncher(now time.Time) {
@@ -358,7 +378,7 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 	e, m := l.ended, &a.memory
 	if fresh == nil {
 		switch {
-		case e == nil || e.told || m.LoopSince != 0: // a loop tells it at its end
+		case e == nil || e.told || e.hidden || m.LoopSince != 0: // a loop tells it at its end
 		case e.unseen && now.Sub(e.at) < startGrace: // it may be starting
 		default:
 			a.tellGone(e, now)
@@ -369,6 +389,9 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 		return // the first that we see
 	}
 	l.ended = nil
+	if e.hidden && e.agent.ticks == fresh.ticks {
+		return // the same, under another number
+	}
 	l.restarts++
 	m.Restarts = append(m.Restarts, now.UnixMilli())
 	m.Restarts = m.Restarts[max(0, len(m.Restarts)-loopRestarts):]
@@ -386,6 +409,7 @@ func (a *Watcher) tell(now time.Time, fresh *agent) {
 
 func (a *Watcher) tellGone(e *ending, now time.Time) {
 	e.told = true
+	a.memory.PID, a.life.changed = 0, true // until now the next of us would tell it
 	what := "is gone"
 	if e.zombie {
 		what = "has ended, and its parent has not collected it (it is a zombie)"

@@ -256,6 +256,15 @@ func TestAcrossOurRestart(t *testing.T) {
 			x.tree.link("proc/77/ns/pid", "pid:[5]")
 			x.tree.remove(20)
 		}, nil},
+		"container started anew, with the agent": {func(x *world) {
+			x.tree.link("proc/77/ns/pid", "pid:[5]")
+			x.tree.add(gateway(20, 3000))
+		}, []string{"agent_restarted system_error warning"}},
+		"container started anew, beside the agent": {func(x *world) {
+			x.tree.link("proc/77/ns/pid", "pid:[5]")
+			x.tree.remove(20)
+			x.tree.add(gateway(30, 100)) // the same, under another number
+		}, nil},
 		"out of memory": {func(x *world) {
 			x.tree.remove(20)
 			x.tree.add(gateway(30, 3000))
@@ -326,6 +335,36 @@ func TestGoneBeforeOurRestart(t *testing.T) {
 		x.tree.add(gateway(30, 3000))
 		x.ticks(1)
 		x.expect("agent_gone crash error")
+	})
+}
+
+// An agent that takes its container with it whenever it crashes takes us too.
+func TestCrashLoopOfContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		var want []string
+		for n := range 10 {
+			x.tree.link("proc/77/ns/pid", fmt.Sprintf("pid:[%d]", n))
+			x.tree.add(gateway(20, 1000*(n+1)))
+			if n > 0 && n < 4 {
+				want = append(want, "agent_restarted system_error warning")
+			}
+			if n == 4 {
+				want = append(want, "agent_crash_loop crash critical")
+			}
+			x.watch()
+			x.ticks(1)
+			if err := x.a.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x.expect(want...)
+		}
+		x.tree.write("proc/sys/kernel/random/boot_id", "another\n")
+		x.tree.add(gateway(20, 50))
+		x.watch()
+		x.ticks(1)
+		x.expect(want...)
 	})
 }
 
@@ -698,4 +737,111 @@ func TestSeenAtOutlivesUs(t *testing.T) {
 			x.watch()
 		}
 	})
+}
+
+// The end of an agent that is not told yet is told by the next of us.
+func TestToldByTheNext(t *testing.T) {
+	t.Run("while it may be starting", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			again := func() {
+				if err := x.a.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				x.watch()
+			}
+			x.tree.add(gateway(20, 100))
+			x.watch()
+			x.ticks(1)
+			x.tree.remove(20)
+			again()
+			x.ticks(1)
+			x.expect()
+			again()
+			x.ticks(5)
+			x.expect("agent_gone system_error warning")
+			again()
+			x.ticks(5)
+			x.expect("agent_gone system_error warning")
+		})
+	})
+	t.Run("after a crash loop", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newWorld(t)
+			defer x.close()
+			x.tree.add(gateway(20, 100))
+			x.watch()
+			var want []string
+			for pid := 21; pid < 25; pid++ {
+				x.tree.remove(pid - 1)
+				x.tree.add(gateway(pid, 100*pid))
+				x.ticks(1)
+				want = append(want, "agent_restarted crash warning")
+			}
+			want[3] = "agent_crash_loop crash critical"
+			x.expect(want...)
+			x.tree.remove(24)
+			x.ticks(1)
+			x.expect(want...)
+			if err := x.a.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x.watch()
+			x.ticks(50)
+			x.expect(append(want, "agent_gone system_error warning")...)
+		})
+	})
+}
+
+// Set clocks change when the machine is said to have started, and with it the agent.
+func TestStartAfterClockWasSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.tree.write("proc/stat", "cpu 1\nbtime 1000\n") // as long as no clock is set
+		x.tree.add(gateway(20, 100))
+		x.watch()
+		x.tree.write("proc/stat", fmt.Sprintf("cpu 1\nbtime %d\n", bootUnix))
+		x.a.ClockMoved(time.Now(), time.Hour, tick, tick, true)
+		x.ticks(1)
+		if s := x.a.Status(); s.StartedAt != bootUnix*1000+1000 || s.Reading.StartedAt.UnixMilli() != s.StartedAt {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A process that the kernel has killed takes its time to go, and is still seen meanwhile.
+func TestOOMKilledIsSeenOnceMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		looks int
+		line  string
+		want  string
+	}{
+		"gone at the next look":    {1, "", "agent_gone crash critical"},
+		"gone much later":          {3, "", "agent_gone crash error"},
+		"says that it was stopped": {1, "received SIGTERM; shutting down", "agent_gone system_error warning"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				agent := gateway(20, 100)
+				agent.cgroup = "/app"
+				x.tree.add(agent)
+				x.tree.group("sys/fs/cgroup/app", 0)
+				x.watch()
+				x.tree.group("sys/fs/cgroup/app", 1)
+				x.ticks(c.looks)
+				x.expect("oom_kill system_error critical")
+				x.log(agentproc.Line{At: time.Now(), Text: c.line})
+				x.tree.remove(20)
+				x.ticks(2)
+				e := x.expect("oom_kill system_error critical", c.want)
+				if strings.Contains(e[1].message, "OOM killer") != strings.Contains(c.want, "critical") {
+					t.Error(e[1].message)
+				}
+			})
+		})
+	}
 }

@@ -19,6 +19,7 @@ type oomKills struct {
 	parent string   // of the agent's, which outlives that: systemd removes a service's
 	groups []string // all that are watched; folders below the root
 	looked bool
+	last   *killed // in the agent's group, at the last look, while it was running; or nil
 }
 
 // killed is a rise of a counter.

@@ -125,3 +125,21 @@ func TestRealReadOnly(t *testing.T) {
 		}
 	}
 }
+
+// A volume that does not tell its size is not full.
+func TestRealVolumeWithoutSize(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=0,nr_inodes=0"); err != nil {
+		t.Skipf("no tmpfs can be mounted here (is this root?): %v", err)
+	}
+	defer syscall.Unmount(dir, 0)
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t, func(o *agentproc.Options) {
+			o.Volume = func() (agentproc.Volume, error) { return agentproc.StatVolume(dir) }
+		})
+		defer x.close()
+		x.watch()
+		x.ticks(2)
+		x.expect()
+	})
+}

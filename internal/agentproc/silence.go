@@ -17,7 +17,8 @@ const busyPct = 5
 // silence watches whether calls still arrive while the agent is busy. Exporters fail
 // without a word; from the calls alone a dead exporter looks like an idle agent.
 type silence struct {
-	heard  time.Time // when the last call arrived, or we started
+	heard  time.Time // when the last call arrived, or we started; later by what we missed
+	seen   time.Time // when we last looked
 	call   int64     // id of its row; 0 if there never was one
 	trace  string    // its trace_id
 	looked bool
@@ -29,7 +30,7 @@ type silence struct {
 	cpuTime time.Duration
 }
 
-func (s *silence) begin(now time.Time) { s.heard = now }
+func (s *silence) begin(now time.Time) { s.heard, s.seen = now, now }
 
 // checkSilence tells once when the agent has been busy for SilentAfter, but sent nothing.
 func (a *Watcher) checkSilence(ctx context.Context, now time.Time) {
@@ -46,6 +47,14 @@ func (a *Watcher) checkSilence(ctx context.Context, now time.Time) {
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return // nothing is known; the writer says what is wrong
+	}
+	// No call can arrive while we are stopped, and none is seen while none can be stored.
+	if gap := now.Sub(s.seen) - a.opts.Interval; gap > a.opts.Interval {
+		s.heard = s.heard.Add(gap)
+	}
+	s.seen = now
+	if a.w.Fault() != "" {
+		s.heard = now
 	}
 	// The newest row may be deleted, and then an older one is it.
 	if newest.ID > s.call {

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/store"
 )
 
 // Volume is what the kernel says of the volume that the database is on.
 type Volume struct {
-	TotalBytes int64
+	TotalBytes int64 // 0 if the file system does not tell
 	FreeBytes  int64 // that an ordinary user may still write
 	Inodes     int64 // 0 if the file system does not count them
 	FreeInodes int64
@@ -20,9 +22,10 @@ func statVolume(path string) (Volume, error) {
 	if err := syscall.Statfs(path, &s); err != nil {
 		return Volume{}, err
 	}
+	block := store.BlockSize(&s)
 	const readOnly = 1 // ST_RDONLY of Linux, MNT_RDONLY of others
 	return Volume{
-		TotalBytes: int64(s.Blocks) * int64(s.Bsize), FreeBytes: int64(s.Bavail) * int64(s.Bsize),
+		TotalBytes: int64(s.Blocks) * block, FreeBytes: int64(s.Bavail) * block,
 		Inodes: int64(s.Files), FreeInodes: int64(s.Ffree), ReadOnly: s.Flags&readOnly != 0,
 	}, nil
 }
@@ -39,7 +42,8 @@ func (a *Watcher) checkVolume(now time.Time) {
 		return // the writer says what is wrong
 	}
 	low := a.opts.MinFreeBytes
-	a.episode(now, kindDiskLow, v.FreeBytes < low, v.FreeBytes >= low+low/2, func() event {
+	known := v.TotalBytes > 0
+	a.episode(now, kindDiskLow, known && v.FreeBytes < low, !known || v.FreeBytes >= low+low/2, func() event {
 		return event{severity: "error", message: fmt.Sprintf(
 			"The volume of the database is nearly full: %d MiB of %d MiB are free, OCT_MIN_FREE_BYTES is %d MiB.",
 			v.FreeBytes>>20, v.TotalBytes>>20, low>>20), members: v.members()}

@@ -231,3 +231,47 @@ func TestClock(t *testing.T) {
 		})
 	}
 }
+
+// While we were stopped, or the database took no rows, no call could be seen to arrive.
+// That is no silence of the agent's.
+func TestSilenceIsNotTheAgents(t *testing.T) {
+	for name, hold := range map[string]func(x *world, work func(d time.Duration)){
+		"stopped": func(x *world, work func(d time.Duration)) {
+			x.mu.Lock()
+			x.hold = time.Hour
+			x.mu.Unlock()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+		},
+		"the database takes no rows": func(x *world, work func(d time.Duration)) {
+			release := x.block()
+			work(time.Hour)
+			release()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newWorld(t)
+				defer x.close()
+				x.opts.SilentAfter = 30 * time.Minute
+				agent := gateway(20, 100)
+				work := func(d time.Duration) {
+					for range d / tick {
+						agent.cpu += 1000
+						x.tree.add(agent)
+						x.ticks(1)
+					}
+				}
+				x.tree.add(agent)
+				x.watch()
+				x.call()
+				work(25 * time.Minute)
+				hold(x, work)
+				work(4 * time.Minute)
+				x.expect()
+				work(30 * time.Minute)
+				x.expect("agent_silent system_error warning")
+			})
+		})
+	}
+}

@@ -240,6 +240,9 @@ func percent(a, b cpuSample) *float64 {
 		return nil
 	}
 	p := 100 * float64(used) / there
+	if b.there != 0 {
+		p = min(p, 100) // the kernel's count of waiting may fall, and takes from the whole
+	}
 	return &p
 }
 

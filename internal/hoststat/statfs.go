@@ -11,6 +11,9 @@ type space struct{ used, total, free int64 }
 // spaceOf makes it of blocks, as df does: free is what an ordinary user may still
 // write, and what is kept for root is neither used nor free.
 func spaceOf(path string, blocks, free, available, size uint64) (s space, err error) {
+	if blocks == 0 {
+		return s, fmt.Errorf("the volume of %s does not tell its size", path) // a tmpfs without a limit, say
+	}
 	if size == 0 || blocks > math.MaxInt64/size || free > blocks {
 		return s, fmt.Errorf("the volume of %s says nothing that makes sense: %d blocks of %d bytes, %d free", path, blocks, size, free)
 	}

@@ -127,3 +127,11 @@ func othersFill(t *testing.T, rows int, greedy bool) {
 		t.Errorf("%q, %+v", x.w.Fault(), x.j.Status())
 	}
 }
+
+// A volume that does not tell its size is not full.
+func TestVolumeWithoutSize(t *testing.T) {
+	dir := smallDisk(t, "0")
+	if free, err := janitor.Free(dir); err != nil || free < 1<<40 {
+		t.Errorf("%d bytes are free, %v", free, err)
+	}
+}

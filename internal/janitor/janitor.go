@@ -34,6 +34,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math"
 	"strings"
 	"sync"
 	"syscall"
@@ -272,11 +273,15 @@ func (j *Janitor) finish(p *pass) {
 	}
 }
 
-// free returns how much an ordinary user may still write to the volume of path.
+// free returns how much an ordinary user may still write to the volume of path, any amount
+// if that does not tell its size, as a tmpfs without a limit does not.
 func free(path string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(path, &st); err != nil {
 		return 0, err
 	}
-	return int64(uint64(st.Bavail) * uint64(st.Bsize)), nil
+	if st.Blocks == 0 {
+		return math.MaxInt64, nil
+	}
+	return int64(st.Bavail) * store.BlockSize(&st), nil
 }

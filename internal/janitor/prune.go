@@ -75,8 +75,19 @@ func (p *pass) add(k *kind, n, synced int64) {
 // part is a table of which single rows can be deleted.
 type part struct {
 	kind   *kind
-	list   func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]int64, error)
+	list   func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]found, error)
 	delete func(ctx context.Context, tx *writer.Tx, id int64) ([]gone, error)
+}
+
+// found is a row that is to be deleted.
+type found struct{ ID, Synced int64 }
+
+func foundOf[T ~struct{ ID, Synced int64 }](list []T, err error) ([]found, error) {
+	var all []found
+	for _, r := range list {
+		all = append(all, found(r))
+	}
+	return all, err
 }
 
 // gone is a row that was deleted.
@@ -99,8 +110,8 @@ func goneOf[T ~struct {
 var parts = []part{
 	{
 		calls,
-		func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]int64, error) {
-			return q.ListSessionCalls(ctx, db.ListSessionCallsParams{After: after, Upto: upto, SessionID: session})
+		func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]found, error) {
+			return foundOf(q.ListSessionCalls(ctx, db.ListSessionCallsParams{After: after, Upto: upto, SessionID: session}))
 		},
 		func(ctx context.Context, tx *writer.Tx, id int64) ([]gone, error) {
 			return goneOf(tx.DeleteCall(ctx, id))
@@ -108,8 +119,8 @@ var parts = []part{
 	},
 	{
 		spans,
-		func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]int64, error) {
-			return q.ListSessionSpans(ctx, db.ListSessionSpansParams{After: after, Upto: upto, SessionID: session})
+		func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]found, error) {
+			return foundOf(q.ListSessionSpans(ctx, db.ListSessionSpansParams{After: after, Upto: upto, SessionID: session}))
 		},
 		func(ctx context.Context, tx *writer.Tx, id int64) ([]gone, error) {
 			return goneOf(tx.DeleteSpan(ctx, id))
@@ -117,8 +128,8 @@ var parts = []part{
 	},
 	{
 		events,
-		func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]int64, error) {
-			return q.ListSessionEvents(ctx, db.ListSessionEventsParams{After: after, Upto: upto, SessionID: session})
+		func(ctx context.Context, q *db.Queries, session string, after, upto int64) ([]found, error) {
+			return foundOf(q.ListSessionEvents(ctx, db.ListSessionEventsParams{After: after, Upto: upto, SessionID: session}))
 		},
 		func(ctx context.Context, tx *writer.Tx, id int64) ([]gone, error) {
 			return goneOf(tx.DeleteEvent(ctx, id))
@@ -127,15 +138,16 @@ var parts = []part{
 }
 
 func (p *pass) pruneCall(traceID string, dry bool) error {
-	var id int64
-	err := p.st.Read(p.ctx, func(q *db.Queries) (err error) {
-		id, err = none(q.FindCall(p.ctx, traceID))
+	var call found
+	err := p.st.Read(p.ctx, func(q *db.Queries) error {
+		row, err := none(q.FindCall(p.ctx, traceID))
+		call = found(row)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if id == 0 {
+	if call.ID == 0 {
 		// It may be that only the second half is left to do.
 		if err := p.scrub(dry); err != nil {
 			return err
@@ -143,10 +155,10 @@ func (p *pass) pruneCall(traceID string, dry bool) error {
 		return fmt.Errorf("call %s: %w", traceID, ErrNothing)
 	}
 	if dry {
-		p.result.Deleted[calls.name] = 1
+		p.add(calls, 1, call.Synced)
 		return nil
 	}
-	if err := p.erase(&parts[0], []int64{id}); err != nil {
+	if err := p.erase(&parts[0], []found{call}); err != nil {
 		return err
 	}
 	return p.scrub(dry)
@@ -165,24 +177,28 @@ func (p *pass) pruneSession(session string, dry bool) error {
 	if err != nil {
 		return err
 	}
-	var found bool
+	var any bool
 	for i := range parts {
 		part := &parts[i]
 		upto := *part.kind.of(&last)
 		for after := int64(0); after < upto; after += stepIDs {
-			var ids []int64
+			var list []found
 			err := p.st.Read(p.ctx, func(q *db.Queries) (err error) {
-				ids, err = part.list(p.ctx, q, session, after, min(after+stepIDs, upto))
+				list, err = part.list(p.ctx, q, session, after, min(after+stepIDs, upto))
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			found = found || len(ids) > 0
-			if dry {
-				p.add(part.kind, int64(len(ids)), 1)
-			} else if err := p.erase(part, ids); err != nil {
-				return err
+			any = any || len(list) > 0
+			if !dry {
+				if err := p.erase(part, list); err != nil {
+					return err
+				}
+				continue
+			}
+			for _, row := range list {
+				p.add(part.kind, 1, row.Synced)
 			}
 		}
 	}
@@ -197,21 +213,21 @@ func (p *pass) pruneSession(session string, dry bool) error {
 	if err == nil {
 		err = p.scrub(dry)
 	}
-	if err == nil && !found && !summed {
+	if err == nil && !any && !summed {
 		err = fmt.Errorf("session %s: %w", session, ErrNothing)
 	}
 	return err
 }
 
 // erase deletes single rows for good.
-func (p *pass) erase(part *part, ids []int64) error {
+func (p *pass) erase(part *part, list []found) error {
 	ctx := context.Background() // a job is not ended half-way
-	for len(ids) > 0 {
+	for len(list) > 0 {
 		n := 0
 		deleted, undelivered := int64(0), int64(0)
 		err := p.w.Erase(p.ctx, func(tx *writer.Tx) error {
-			for began := time.Now(); n < len(ids) && n < jobRows && (n == 0 || time.Since(began) < jobTime); n++ {
-				rows, err := part.delete(ctx, tx, ids[n])
+			for began := time.Now(); n < len(list) && n < jobRows && (n == 0 || time.Since(began) < jobTime); n++ {
+				rows, err := part.delete(ctx, tx, list[n].ID)
 				if err != nil {
 					return err
 				}
@@ -234,7 +250,7 @@ func (p *pass) erase(part *part, ids []int64) error {
 		}
 		p.add(part.kind, deleted, 1)
 		p.result.Undelivered += undelivered
-		ids = ids[n:]
+		list = list[n:]
 	}
 	return nil
 }
