@@ -269,6 +269,14 @@ func TestFourEmptyPages(t *testing.T) {
 	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{{TraceID: "21111111-1111-4111-8111-111111111111", CreatedAt: old, Provider: "p", Model: "m", Status: "ok",
 		Metadata: ptr(`{"openclaw_trace.input_bytes":6300}`)}}})
 	ask("/calls/21111111", "6.15 KiB were received and not kept, as OCT_CAPTURE_CONTENT=off says.")
+
+	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{
+		{TraceID: "41111111-1111-4111-8111-111111111111", CreatedAt: old, Provider: "p", Model: "m", Status: "ok",
+			Metadata: ptr(`{"openclaw_trace.input_bytes":6300,"openclaw_trace.content_dropped":"disk budget"}`)},
+		{TraceID: "51111111-1111-4111-8111-111111111111", CreatedAt: old, Provider: "p", Model: "m", Status: "error", InputText: ptr("hello")},
+	}})
+	ask("/calls/41111111", "No content The texts of this call were deleted to make room (disk budget).")
+	ask("/calls/51111111", "No content The call failed, and nothing was answered.")
 }
 
 // A cost that nobody knows is never shown as none.
