@@ -109,7 +109,7 @@ type page struct {
 }
 
 var pages = []page{
-	{"GET /{$}", "/", view.SumParams, []string{view.KindCall, view.KindError, view.KindReading}, (*request).overview},
+	{"GET /{$}", "/", join(view.TimeParams), []string{view.KindCall, view.KindError, view.KindReading}, (*request).overview},
 	{"GET /calls", "/calls", join(view.CallParams, "line", "before"), []string{view.KindCall}, (*request).calls},
 	{"GET /calls/{trace_id}", "/calls", join(view.CallParams, "part", "whole"), nil, (*request).call},
 	{"GET /sessions", "/sessions", join(view.SessionParams, "line", "before"), []string{view.KindCall}, (*request).sessions},

@@ -457,3 +457,43 @@ func TestNeighboursKeepTheFilter(t *testing.T) {
 		}
 	}
 }
+
+// A number leads to what it counts, and to nothing else.
+func TestTilesLeadToWhatTheyCount(t *testing.T) {
+	f := newFixture(t)
+	now := time.Now()
+	call := func(id string, ago time.Duration, status string) db.InsertLLMTraceParams {
+		return db.InsertLLMTraceParams{TraceID: id, CreatedAt: now.Add(-ago).UnixMilli(), Provider: "p", Model: "m", Status: status, SessionID: ptr("s1")}
+	}
+	f.submit(&writer.Batch{
+		Calls: []db.InsertLLMTraceParams{
+			call("31111111-1111-4111-8111-111111111111", time.Minute, "error"),
+			call("41111111-1111-4111-8111-111111111111", 3*time.Hour, "ok"),
+		},
+		Errors: []db.InsertErrorEventParams{{TraceID: "51111111-1111-4111-8111-111111111111", CreatedAt: now.UnixMilli(), ErrorType: "crash", Severity: "critical", Message: "it broke"}},
+	})
+	f.settle()
+	leadsTo := func(target, label string) string {
+		t.Helper()
+		for _, n := range byClass(f.page(target), "tile") {
+			if strings.HasPrefix(text(n), label) {
+				return attr(n, "href")
+			}
+		}
+		t.Fatalf("%s has no tile %s", target, label)
+		return ""
+	}
+	if got := text(f.page(leadsTo("/", "Failed calls 1"))); strings.Contains(got, "it broke") {
+		t.Errorf("failed calls lead to errors that are no calls: %.900s", got)
+	}
+	// The sums are of the whole session, whatever time its page shows.
+	for _, label := range []string{"Calls 2", "Failed calls 1"} {
+		if got := leadsTo("/sessions/s1?since=1h", label); !strings.Contains(got, "since=all") {
+			t.Errorf("%s leads to %s", label, got)
+		}
+	}
+	// The overview has no place for other filters than the time.
+	if w := f.get("/?model=m"); w.Code != 400 {
+		t.Errorf("GET /?model=m: %d", w.Code)
+	}
+}
