@@ -116,7 +116,7 @@ var pages = []page{
 	{"GET /sessions/{id}", "/sessions", join(view.TimeParams, "before"), []string{view.KindCall}, (*request).session},
 	{"GET /errors", "/errors", join(view.EntryParams, "line", "before", "show"), []string{view.KindCall, view.KindError}, (*request).errors},
 	{"GET /logs", "/logs", join(view.EntryParams, "line", "before", "show"), []string{view.KindError, view.KindEvent, view.KindSpan}, (*request).logs},
-	{"GET /system", "/system", view.TimeParams, []string{view.KindCall, view.KindReading}, (*request).system},
+	{"GET /system", "/system", join(view.TimeParams), []string{view.KindCall, view.KindReading}, (*request).system},
 	{"GET /push", "/push", join(view.TimeParams, "before"), []string{view.KindCall, view.KindError, view.KindEvent, view.KindSpan, view.KindReading}, (*request).push},
 	{"POST /push", "/push", nil, nil, (*request).pushNow},
 	{"GET /login", "", []string{"next"}, nil, (*request).login},

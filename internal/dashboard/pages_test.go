@@ -362,8 +362,10 @@ func TestTimesAreVisibleAndKept(t *testing.T) {
 
 func TestRefreshWithoutAScript(t *testing.T) {
 	f := newFixture(t)
-	if got := f.get("/calls?refresh=10").Header().Get("Refresh"); got != "10" {
-		t.Errorf("Refresh is %q, want 10", got)
+	for _, page := range sections {
+		if w := f.get(page + "?refresh=10"); w.Code != 200 || w.Header().Get("Refresh") != "10" {
+			t.Errorf("%s: %d, Refresh is %q, want 10", page, w.Code, w.Header().Get("Refresh"))
+		}
 	}
 	for _, odd := range []string{"0", "1", "-5", "x", "5;url=http://example.org"} {
 		if got := f.get("/calls?refresh=" + url.QueryEscape(odd)).Header().Get("Refresh"); got != "" {
