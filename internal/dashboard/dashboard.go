@@ -294,6 +294,10 @@ func (d *Dashboard) newRequest(req *http.Request, p page) (*request, error) {
 	}
 	r.zone = r.filter.Location()
 	r.now = r.now.In(r.zone)
+	if from, until := r.filter.Range(r.now); r.filter.Until != (view.Instant{}) && from >= until {
+		r.filter = view.Filter{Since: day, Zone: r.filter.Zone}
+		return r, &view.ParamError{Name: "until", Message: "it is not after since"}
+	}
 	r.before, err = view.ParseCursor(r.own("before"))
 	return r, err
 }

@@ -334,7 +334,7 @@ func TestTypedFilter(t *testing.T) {
 			t.Errorf("GET %s: %d to %s, want %s", c[0], w.Code, w.Header().Get("Location"), c[1])
 		}
 	}
-	for _, target := range []string{"/calls?line=status:nonsense", "/calls?since=yesterdayish", "/calls?zone=Nowhere/Land", "/calls?before=x", "/calls?nonsense=1", "/logs?show=call.x", "/logs?show=nonsense.x", "/?q=x"} {
+	for _, target := range []string{"/calls?line=status:nonsense", "/calls?since=yesterdayish", "/calls?zone=Nowhere/Land", "/calls?before=x", "/calls?nonsense=1", "/logs?show=call.x", "/logs?show=nonsense.x", "/?q=x", "/calls?since=1d&until=30d", "/?since=2026-11-25&until=2026-11-25"} {
 		if w := f.get(target); w.Code != 400 || !strings.Contains(w.Body.String(), "Not understood") {
 			t.Errorf("GET %s: %d, want 400 and why", target, w.Code)
 		}
