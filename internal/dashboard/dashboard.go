@@ -351,6 +351,15 @@ func link(path string, f view.Filter, more ...string) string {
 	return path + "?" + q.Encode()
 }
 
+// self is a link to this page for another filter. A day of a session is named, since a
+// session whose URL names no time is shown whole.
+func (r *request) self(f view.Filter, more ...string) string {
+	if r.PathValue("id") != "" && f.Since == day {
+		more = append(more, "since", day.String())
+	}
+	return link(r.URL.EscapedPath(), f, more...)
+}
+
 // api returns the URL of the same question to the API.
 func api(path string, f view.Filter, format string) string {
 	q := f.Query()

@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -497,5 +498,34 @@ func TestTilesLeadToWhatTheyCount(t *testing.T) {
 	// The overview has no place for other filters than the time.
 	if w := f.get("/?model=m"); w.Code != 400 {
 		t.Errorf("GET /?model=m: %d", w.Code)
+	}
+}
+
+// A session's page shows all of it unless somebody asks for a part, which may be a day.
+func TestADayOfASession(t *testing.T) {
+	f := newFixture(t)
+	var calls []db.InsertLLMTraceParams
+	for i := range 130 {
+		calls = append(calls, db.InsertLLMTraceParams{
+			TraceID: fmt.Sprintf("31111111-1111-4111-8111-%012d", i), CreatedAt: time.Now().Add(-time.Duration(i) * time.Second).UnixMilli(),
+			Provider: "p", Model: "m", Status: "ok", SessionID: ptr("s1"),
+		})
+	}
+	calls[129].CreatedAt = time.Now().Add(-48 * time.Hour).UnixMilli()
+	f.submit(&writer.Batch{Calls: calls})
+	f.settle()
+	follow := func(target, label string) string {
+		t.Helper()
+		for _, n := range all(f.page(target), func(n *html.Node) bool { return n.Data == "a" && text(n) == label }) {
+			return attr(n, "href")
+		}
+		t.Fatalf("%s has no link %s", target, label)
+		return ""
+	}
+	if got := len(byClass(f.page(follow("/sessions/s1", "Older")), "call")); got != 30 {
+		t.Errorf("the second page of all of it has %d calls, want 30", got)
+	}
+	if got := len(byClass(f.page(follow(follow("/sessions/s1", "24h"), "Older")), "call")); got != 29 {
+		t.Errorf("the second page of a day has %d calls, want 29", got)
 	}
 }
