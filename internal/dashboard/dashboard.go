@@ -40,8 +40,9 @@ type Options struct {
 	Session func() *Session
 	// Reasons returns why the program is not as it should be, in plain words.
 	Reasons func() []string
-	// LogIn returns the cookie for who knows the token; nil where there is no token.
-	LogIn func(r *http.Request, token string) (*http.Cookie, error)
+	// LogIn returns the cookie for who knows the token, or a status and an error for who
+	// does not; nil where there is no token.
+	LogIn func(r *http.Request, token string) (*http.Cookie, int, error)
 	Log   *slog.Logger
 }
 
@@ -202,6 +203,9 @@ func (d *Dashboard) serve(w http.ResponseWriter, req *http.Request, p page) {
 	status := a.status
 	if status == 0 {
 		status = http.StatusOK
+	}
+	if status == http.StatusTooManyRequests {
+		h.Set("Retry-After", "1")
 	}
 	var body []byte
 	if a.text != nil {

@@ -3,7 +3,10 @@ package dashboard_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -14,6 +17,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -527,5 +531,20 @@ func TestADayOfASession(t *testing.T) {
 	}
 	if got := len(byClass(f.page(follow(follow("/sessions/s1", "24h"), "Older")), "call")); got != 29 {
 		t.Errorf("the second page of a day has %d calls, want 29", got)
+	}
+}
+
+// Who guesses too often is told so by the status, as at the API.
+func TestTooManyGuesses(t *testing.T) {
+	for _, status := range []int{401, 429} {
+		d := dashboard.New(dashboard.Options{
+			Session: func() *dashboard.Session { return nil }, Reasons: func() []string { return nil }, Log: slog.New(slog.DiscardHandler),
+			LogIn: func(*http.Request, string) (*http.Cookie, int, error) { return nil, status, errors.New("no") },
+		})
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, httptest.NewRequest("POST", "/login", nil))
+		if w.Code != status || (w.Header().Get("Retry-After") != "") != (status == 429) || len(w.Result().Cookies()) > 0 {
+			t.Errorf("%d %v, want %d", w.Code, w.Header(), status)
+		}
 	}
 }
