@@ -292,8 +292,11 @@ func (d *Dashboard) newRequest(req *http.Request, p page) (*request, error) {
 	}
 	if r.filter.Since == (view.Instant{}) {
 		r.filter.Since = day
-		if r.values.Get("since") == "all" {
+		switch {
+		case r.values.Get("since") == "all":
 			r.filter.Since = all
+		case r.filter.Until != (view.Instant{}):
+			r.filter.Since = view.Instant{At: max(r.filter.Until.In(r.now, 0)-day.Ago.Milliseconds(), 1)}
 		}
 	}
 	r.zone = r.filter.Location()

@@ -548,3 +548,15 @@ func TestTooManyGuesses(t *testing.T) {
 		}
 	}
 }
+
+// A time of which only the end is given is the day before that, as at the API.
+func TestADayBefore(t *testing.T) {
+	f := newFixture(t)
+	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{
+		{TraceID: "31111111-1111-4111-8111-111111111111", CreatedAt: time.Now().Add(-60 * time.Hour).UnixMilli(), Provider: "p", Model: "m", Status: "ok"},
+		{TraceID: "41111111-1111-4111-8111-111111111111", CreatedAt: time.Now().Add(-80 * time.Hour).UnixMilli(), Provider: "p", Model: "m", Status: "ok"},
+	}})
+	if got := len(byClass(f.page("/calls?until=2d"), "call")); got != 1 {
+		t.Errorf("there are %d calls, want 1", got)
+	}
+}
