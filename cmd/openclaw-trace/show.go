@@ -223,7 +223,7 @@ func (t *terminal) body(s *string) {
 func (t *terminal) said(title string, stored *string, role string) {
 	if stored == nil {
 		t.title(title)
-		t.printf("  %s\n", t.paint("none is stored: the emitter sent none, or OCT_CAPTURE_CONTENT is off", dim))
+		t.printf("  %s\n", t.paint("none is stored: the emitter sent none, OCT_CAPTURE_CONTENT is off, or it was deleted to make room", dim))
 		return
 	}
 	list := readable.Messages(*stored, role)

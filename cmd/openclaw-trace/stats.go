@@ -53,6 +53,9 @@ func stats(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	}
 	if f.Since == (view.Instant{}) {
 		f.Since = view.Instant{Ago: 24 * time.Hour}
+		if f.Until != (view.Instant{}) {
+			f.Since = view.Instant{At: max(f.Until.In(time.Now(), 0)-f.Since.Ago.Milliseconds(), 1)}
+		}
 	}
 	var s *view.Stats
 	var top *view.TopSessions

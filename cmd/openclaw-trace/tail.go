@@ -87,6 +87,8 @@ func (f *follower) run(ctx context.Context) error {
 		switch {
 		case errors.As(err, &ours):
 			return ours.error
+		case errors.As(err, &refused) && refused.status == http.StatusUnauthorized:
+			return fmt.Errorf("tail: %w; OCT_AUTH_TOKEN is not the one of the sidecar", err)
 		case !f.open:
 			return fmt.Errorf("tail: %w; is the sidecar running, with this OCT_PORT?", err)
 		case errors.As(err, &refused) && refused.status < 500:

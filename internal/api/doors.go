@@ -81,13 +81,16 @@ func (d *doors) checkToken(r *http.Request) error {
 	if token == "" || !strings.EqualFold(scheme, "Bearer") {
 		return errNoToken
 	}
-	return d.guess(r, token)
+	if err := d.guess(r, token); err != nil {
+		return err
+	}
+	return nil
 }
 
 var errNoToken = &httpError{status: http.StatusUnauthorized, message: "send the token as Authorization: Bearer <token>"}
 
 // guess checks a token.
-func (d *doors) guess(r *http.Request, token string) error {
+func (d *doors) guess(r *http.Request, token string) *httpError {
 	if !d.guesses.allowed(r.RemoteAddr) {
 		return &httpError{status: http.StatusTooManyRequests, message: "too many wrong tokens from this address; try again"}
 	}
@@ -105,14 +108,15 @@ func equal(s string, sum [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(own[:], sum[:]) == 1
 }
 
-// LogIn returns the cookie that opens the doors for who knows the token.
-func (s *Server) LogIn(r *http.Request, token string) (*http.Cookie, error) {
+// LogIn returns the cookie that opens the doors for who knows the token, or the status
+// that answers who does not.
+func (s *Server) LogIn(r *http.Request, token string) (*http.Cookie, int, error) {
 	if err := s.doors.guess(r, token); err != nil {
-		return nil, err
+		return nil, err.status, err
 	}
 	c := s.doors.cookie
 	c.Secure = r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
-	return &c, nil
+	return &c, http.StatusOK, nil
 }
 
 // knows tells whether host is a name of ours. Any other came from a name in somebody

@@ -161,6 +161,27 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// Nor can it on the page that asks for it.
+func TestGuessesAtLogIn(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *settings) { o.AuthToken = "right" })
+	last := 0
+	for range 4 * api.MaxGuesses { // some of which may be of the next second
+		r := httptest.NewRequest("POST", "http://localhost/login", nil)
+		if c, status, err := s.LogIn(r, "wrong"); c != nil || err == nil || status != 401 && status != 429 {
+			t.Fatal(c, status, err)
+		} else if last = status; last == 429 {
+			break
+		}
+	}
+	if last != 429 {
+		t.Errorf("the last guess: %d, want 429", last)
+	}
+	if c, status, err := s.LogIn(httptest.NewRequest("POST", "http://localhost/login", nil), "right"); status == 200 && (c == nil || err != nil) {
+		t.Error(c, status, err)
+	}
+}
+
 // A token cannot be found by trying: one address has so many guesses a second.
 func TestGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -272,6 +272,18 @@ func TestExports(t *testing.T) {
 		}
 	}
 	// The texts are whole.
+	// Of a session that began before the range the part in it is told apart, as in JSON.
+	top, err := csv.NewReader(s.do("GET", "/api/v1/sessions?order=cost&since=60s&format=csv", "").Body).ReadAll()
+	if err != nil || len(top) != 2 {
+		t.Fatal(top, err)
+	}
+	for name, want := range map[string]string{
+		"calls": "130", "cost_usd": "11", "unpriced_calls": "86", "calls_in_range": "1", "cost_usd_in_range": "0.25", "unpriced_calls_in_range": "0",
+	} {
+		if i := slices.Index(top[0], name); i < 0 || top[1][i] != want {
+			t.Errorf("%s is not %s in %v", name, want, top)
+		}
+	}
 	records, err := csv.NewReader(s.do("GET", "/api/v1/calls?limit=1&format=csv", "").Body).ReadAll()
 	if err != nil {
 		t.Fatal(err)

@@ -57,8 +57,8 @@ func (r *request) call() (*answer, error) {
 			h.Div(h.Class("talk"),
 				r.callError(c, t),
 				r.waterfall(trace, c),
-				r.said("Input", c.InputText, "user", "input", "openclaw_trace.input_bytes", meta, t, true),
-				r.said("Output", c.OutputText, "assistant", "output", "openclaw_trace.output_bytes", meta, t, false),
+				r.said("Input", c.InputText, "user", "input", "openclaw_trace.input_bytes", meta, t, true, false),
+				r.said("Output", c.OutputText, "assistant", "output", "openclaw_trace.output_bytes", meta, t, false, c.Status != "ok"),
 			),
 			h.Aside(h.Aria("label", "Facts"), r.facts(c), r.hostThen(c, host), metadata(meta, "Metadata", false), r.raw(c))),
 	}
@@ -120,14 +120,20 @@ func (r *request) callError(c *view.Call, t *texts) h.Node {
 }
 
 // said is the input or the output, or why there is none.
-func (r *request) said(title string, text *string, role, part, sizeKey string, meta map[string]json.RawMessage, t *texts, fold bool) h.Node {
+func (r *request) said(title string, text *string, role, part, sizeKey string, meta map[string]json.RawMessage, t *texts, fold, failed bool) h.Node {
 	var sent int64
 	if json.Unmarshal(meta[sizeKey], &sent) != nil {
 		sent = 0
 	}
 	if text == nil {
 		why := []h.Node{h.P(h.Text("The emitter sent none. In OpenClaw, content is on with diagnostics.otel.captureContent; other emitters have a setting of that kind."))}
-		if sent > 0 {
+		var dropped string // by the janitor
+		switch _ = json.Unmarshal(meta["openclaw_trace.content_dropped"], &dropped); {
+		case dropped != "":
+			why = []h.Node{h.P(h.Text("The texts of this call were deleted to make room ("), say(dropped), h.Text("). OCT_MAX_DB_BYTES and OCT_MIN_FREE_BYTES say how much there is."))}
+		case failed && sent == 0:
+			why = []h.Node{h.P(h.Text("The call failed, and nothing was answered."))}
+		case sent > 0:
 			why = []h.Node{h.P(h.Text(bytesOf(int(sent)) + " were received and not kept, as OCT_CAPTURE_CONTENT=off says."))}
 		}
 		return section("", title, h.Div(h.Class("empty small"), h.H3(h.Text("No content")), h.Group(why)))

@@ -129,14 +129,14 @@ func (r *request) pager(next *view.Cursor, searched *int64, rows int) h.Node {
 		nodes = append(nodes, h.Span(h.Class("searched"), h.Text(text), r.moment(*searched), h.Text(". ")))
 	}
 	if r.before != (view.Cursor{}) {
-		nodes = append(nodes, h.A(h.Href(link(r.URL.EscapedPath(), r.filter)), h.Text("Newest")))
+		nodes = append(nodes, h.A(h.Href(r.self(r.filter)), h.Text("Newest")))
 	}
 	if next != nil {
 		text := "Older"
 		if searched != nil {
 			text = "Search on"
 		}
-		nodes = append(nodes, h.A(h.Rel("next"), h.Href(link(r.URL.EscapedPath(), r.filter, "before", next.String())), h.Text(text)))
+		nodes = append(nodes, h.A(h.Rel("next"), h.Href(r.self(r.filter, "before", next.String())), h.Text(text)))
 	}
 	if len(nodes) == 0 {
 		return nil

@@ -40,8 +40,9 @@ type Options struct {
 	Session func() *Session
 	// Reasons returns why the program is not as it should be, in plain words.
 	Reasons func() []string
-	// LogIn returns the cookie for who knows the token; nil where there is no token.
-	LogIn func(r *http.Request, token string) (*http.Cookie, error)
+	// LogIn returns the cookie for who knows the token, or a status and an error for who
+	// does not; nil where there is no token.
+	LogIn func(r *http.Request, token string) (*http.Cookie, int, error)
 	Log   *slog.Logger
 }
 
@@ -109,14 +110,14 @@ type page struct {
 }
 
 var pages = []page{
-	{"GET /{$}", "/", view.SumParams, []string{view.KindCall, view.KindError, view.KindReading}, (*request).overview},
+	{"GET /{$}", "/", join(view.TimeParams), []string{view.KindCall, view.KindError, view.KindReading}, (*request).overview},
 	{"GET /calls", "/calls", join(view.CallParams, "line", "before"), []string{view.KindCall}, (*request).calls},
 	{"GET /calls/{trace_id}", "/calls", join(view.CallParams, "part", "whole"), nil, (*request).call},
 	{"GET /sessions", "/sessions", join(view.SessionParams, "line", "before"), []string{view.KindCall}, (*request).sessions},
 	{"GET /sessions/{id}", "/sessions", join(view.TimeParams, "before"), []string{view.KindCall}, (*request).session},
 	{"GET /errors", "/errors", join(view.EntryParams, "line", "before", "show"), []string{view.KindCall, view.KindError}, (*request).errors},
 	{"GET /logs", "/logs", join(view.EntryParams, "line", "before", "show"), []string{view.KindError, view.KindEvent, view.KindSpan}, (*request).logs},
-	{"GET /system", "/system", view.TimeParams, []string{view.KindCall, view.KindReading}, (*request).system},
+	{"GET /system", "/system", join(view.TimeParams), []string{view.KindCall, view.KindReading}, (*request).system},
 	{"GET /push", "/push", join(view.TimeParams, "before"), []string{view.KindCall, view.KindError, view.KindEvent, view.KindSpan, view.KindReading}, (*request).push},
 	{"POST /push", "/push", nil, nil, (*request).pushNow},
 	{"GET /login", "", []string{"next"}, nil, (*request).login},
@@ -203,6 +204,9 @@ func (d *Dashboard) serve(w http.ResponseWriter, req *http.Request, p page) {
 	if status == 0 {
 		status = http.StatusOK
 	}
+	if status == http.StatusTooManyRequests {
+		h.Set("Retry-After", "1")
+	}
 	var body []byte
 	if a.text != nil {
 		// Hostile text in the open: no browser may take it for anything else.
@@ -288,12 +292,19 @@ func (d *Dashboard) newRequest(req *http.Request, p page) (*request, error) {
 	}
 	if r.filter.Since == (view.Instant{}) {
 		r.filter.Since = day
-		if r.values.Get("since") == "all" {
+		switch {
+		case r.values.Get("since") == "all":
 			r.filter.Since = all
+		case r.filter.Until != (view.Instant{}):
+			r.filter.Since = view.Instant{At: max(r.filter.Until.In(r.now, 0)-day.Ago.Milliseconds(), 1)}
 		}
 	}
 	r.zone = r.filter.Location()
 	r.now = r.now.In(r.zone)
+	if from, until := r.filter.Range(r.now); r.filter.Until != (view.Instant{}) && from >= until {
+		r.filter = view.Filter{Since: day, Zone: r.filter.Zone}
+		return r, &view.ParamError{Name: "until", Message: "it is not after since"}
+	}
 	r.before, err = view.ParseCursor(r.own("before"))
 	return r, err
 }
@@ -345,6 +356,15 @@ func link(path string, f view.Filter, more ...string) string {
 		return path
 	}
 	return path + "?" + q.Encode()
+}
+
+// self is a link to this page for another filter. A day of a session is named, since a
+// session whose URL names no time is shown whole.
+func (r *request) self(f view.Filter, more ...string) string {
+	if r.PathValue("id") != "" && f.Since == day {
+		more = append(more, "since", day.String())
+	}
+	return link(r.URL.EscapedPath(), f, more...)
 }
 
 // api returns the URL of the same question to the API.

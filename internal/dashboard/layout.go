@@ -149,7 +149,7 @@ func (r *request) range_() h.Node {
 		case "30d":
 			to.Since.Ago, to.Since.At = 30*24*time.Hour, 0
 		}
-		attrs := []h.Node{h.Href(link(r.URL.EscapedPath(), to)), h.Title(p.title)}
+		attrs := []h.Node{h.Href(r.self(to)), h.Title(p.title)}
 		if to.Since == f.Since && f.Until == to.Until {
 			attrs = append(attrs, h.Aria("current", "true"))
 		}

@@ -140,11 +140,13 @@ func (r *request) tiles(s, before *view.Stats, host *view.System) []h.Node {
 	if t.CacheReadTokens > 0 {
 		tokensSub += ", " + share(t.CacheReadTokens, t.PromptTokens) + " from cache"
 	}
+	failed := f
+	failed.Kind = view.KindCall
 	list := []h.Node{
 		tile(link("/calls", f), "Calls", h.Text(count(t.Calls)), "", sub(h.Text(callsSub)), chart.Spark(calls)),
 		tile(link("/sessions", f), "Cost", cost, "", sub(costSub), chart.Spark(costs)),
 		tile(link("/calls", f), "Tokens", sumTokens(t), "", sub(h.Text(tokensSub)), chart.Spark(tokens)),
-		tile(link("/errors", f), "Failed calls", h.Text(count(t.Failed)), failedClass, sub(h.Text(orNone(share(t.Failed, t.Calls), " of calls"))), chart.Spark(failures)),
+		tile(link("/errors", failed), "Failed calls", h.Text(count(t.Failed)), failedClass, sub(h.Text(orNone(share(t.Failed, t.Calls), " of calls"))), chart.Spark(failures)),
 	}
 	slow := f
 	if p := s.Latency; p != nil {

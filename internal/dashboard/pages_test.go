@@ -3,6 +3,10 @@ package dashboard_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -13,6 +17,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/dashboard"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -269,6 +274,14 @@ func TestFourEmptyPages(t *testing.T) {
 	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{{TraceID: "21111111-1111-4111-8111-111111111111", CreatedAt: old, Provider: "p", Model: "m", Status: "ok",
 		Metadata: ptr(`{"openclaw_trace.input_bytes":6300}`)}}})
 	ask("/calls/21111111", "6.15 KiB were received and not kept, as OCT_CAPTURE_CONTENT=off says.")
+
+	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{
+		{TraceID: "41111111-1111-4111-8111-111111111111", CreatedAt: old, Provider: "p", Model: "m", Status: "ok",
+			Metadata: ptr(`{"openclaw_trace.input_bytes":6300,"openclaw_trace.content_dropped":"disk budget"}`)},
+		{TraceID: "51111111-1111-4111-8111-111111111111", CreatedAt: old, Provider: "p", Model: "m", Status: "error", InputText: ptr("hello")},
+	}})
+	ask("/calls/41111111", "No content The texts of this call were deleted to make room (disk budget).")
+	ask("/calls/51111111", "No content The call failed, and nothing was answered.")
 }
 
 // A cost that nobody knows is never shown as none.
@@ -326,7 +339,7 @@ func TestTypedFilter(t *testing.T) {
 			t.Errorf("GET %s: %d to %s, want %s", c[0], w.Code, w.Header().Get("Location"), c[1])
 		}
 	}
-	for _, target := range []string{"/calls?line=status:nonsense", "/calls?since=yesterdayish", "/calls?zone=Nowhere/Land", "/calls?before=x", "/calls?nonsense=1", "/logs?show=call.x", "/logs?show=nonsense.x", "/?q=x"} {
+	for _, target := range []string{"/calls?line=status:nonsense", "/calls?since=yesterdayish", "/calls?zone=Nowhere/Land", "/calls?before=x", "/calls?nonsense=1", "/logs?show=call.x", "/logs?show=nonsense.x", "/?q=x", "/calls?since=1d&until=30d", "/?since=2026-11-25&until=2026-11-25"} {
 		if w := f.get(target); w.Code != 400 || !strings.Contains(w.Body.String(), "Not understood") {
 			t.Errorf("GET %s: %d, want 400 and why", target, w.Code)
 		}
@@ -354,8 +367,10 @@ func TestTimesAreVisibleAndKept(t *testing.T) {
 
 func TestRefreshWithoutAScript(t *testing.T) {
 	f := newFixture(t)
-	if got := f.get("/calls?refresh=10").Header().Get("Refresh"); got != "10" {
-		t.Errorf("Refresh is %q, want 10", got)
+	for _, page := range sections {
+		if w := f.get(page + "?refresh=10"); w.Code != 200 || w.Header().Get("Refresh") != "10" {
+			t.Errorf("%s: %d, Refresh is %q, want 10", page, w.Code, w.Header().Get("Refresh"))
+		}
 	}
 	for _, odd := range []string{"0", "1", "-5", "x", "5;url=http://example.org"} {
 		if got := f.get("/calls?refresh=" + url.QueryEscape(odd)).Header().Get("Refresh"); got != "" {
@@ -447,5 +462,101 @@ func TestNeighboursKeepTheFilter(t *testing.T) {
 		if len(links) != 1 || attr(links[0], "href") != want {
 			t.Errorf("%s: %d links, want one to %s", rel, len(links), want)
 		}
+	}
+}
+
+// A number leads to what it counts, and to nothing else.
+func TestTilesLeadToWhatTheyCount(t *testing.T) {
+	f := newFixture(t)
+	now := time.Now()
+	call := func(id string, ago time.Duration, status string) db.InsertLLMTraceParams {
+		return db.InsertLLMTraceParams{TraceID: id, CreatedAt: now.Add(-ago).UnixMilli(), Provider: "p", Model: "m", Status: status, SessionID: ptr("s1")}
+	}
+	f.submit(&writer.Batch{
+		Calls: []db.InsertLLMTraceParams{
+			call("31111111-1111-4111-8111-111111111111", time.Minute, "error"),
+			call("41111111-1111-4111-8111-111111111111", 3*time.Hour, "ok"),
+		},
+		Errors: []db.InsertErrorEventParams{{TraceID: "51111111-1111-4111-8111-111111111111", CreatedAt: now.UnixMilli(), ErrorType: "crash", Severity: "critical", Message: "it broke"}},
+	})
+	f.settle()
+	leadsTo := func(target, label string) string {
+		t.Helper()
+		for _, n := range byClass(f.page(target), "tile") {
+			if strings.HasPrefix(text(n), label) {
+				return attr(n, "href")
+			}
+		}
+		t.Fatalf("%s has no tile %s", target, label)
+		return ""
+	}
+	if got := text(f.page(leadsTo("/", "Failed calls 1"))); strings.Contains(got, "it broke") {
+		t.Errorf("failed calls lead to errors that are no calls: %.900s", got)
+	}
+	// The sums are of the whole session, whatever time its page shows.
+	for _, label := range []string{"Calls 2", "Failed calls 1"} {
+		if got := leadsTo("/sessions/s1?since=1h", label); !strings.Contains(got, "since=all") {
+			t.Errorf("%s leads to %s", label, got)
+		}
+	}
+	// The overview has no place for other filters than the time.
+	if w := f.get("/?model=m"); w.Code != 400 {
+		t.Errorf("GET /?model=m: %d", w.Code)
+	}
+}
+
+// A session's page shows all of it unless somebody asks for a part, which may be a day.
+func TestADayOfASession(t *testing.T) {
+	f := newFixture(t)
+	var calls []db.InsertLLMTraceParams
+	for i := range 130 {
+		calls = append(calls, db.InsertLLMTraceParams{
+			TraceID: fmt.Sprintf("31111111-1111-4111-8111-%012d", i), CreatedAt: time.Now().Add(-time.Duration(i) * time.Second).UnixMilli(),
+			Provider: "p", Model: "m", Status: "ok", SessionID: ptr("s1"),
+		})
+	}
+	calls[129].CreatedAt = time.Now().Add(-48 * time.Hour).UnixMilli()
+	f.submit(&writer.Batch{Calls: calls})
+	f.settle()
+	follow := func(target, label string) string {
+		t.Helper()
+		for _, n := range all(f.page(target), func(n *html.Node) bool { return n.Data == "a" && text(n) == label }) {
+			return attr(n, "href")
+		}
+		t.Fatalf("%s has no link %s", target, label)
+		return ""
+	}
+	if got := len(byClass(f.page(follow("/sessions/s1", "Older")), "call")); got != 30 {
+		t.Errorf("the second page of all of it has %d calls, want 30", got)
+	}
+	if got := len(byClass(f.page(follow(follow("/sessions/s1", "24h"), "Older")), "call")); got != 29 {
+		t.Errorf("the second page of a day has %d calls, want 29", got)
+	}
+}
+
+// Who guesses too often is told so by the status, as at the API.
+func TestTooManyGuesses(t *testing.T) {
+	for _, status := range []int{401, 429} {
+		d := dashboard.New(dashboard.Options{
+			Session: func() *dashboard.Session { return nil }, Reasons: func() []string { return nil }, Log: slog.New(slog.DiscardHandler),
+			LogIn: func(*http.Request, string) (*http.Cookie, int, error) { return nil, status, errors.New("no") },
+		})
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, httptest.NewRequest("POST", "/login", nil))
+		if w.Code != status || (w.Header().Get("Retry-After") != "") != (status == 429) || len(w.Result().Cookies()) > 0 {
+			t.Errorf("%d %v, want %d", w.Code, w.Header(), status)
+		}
+	}
+}
+
+// A time of which only the end is given is the day before that, as at the API.
+func TestADayBefore(t *testing.T) {
+	f := newFixture(t)
+	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{
+		{TraceID: "31111111-1111-4111-8111-111111111111", CreatedAt: time.Now().Add(-60 * time.Hour).UnixMilli(), Provider: "p", Model: "m", Status: "ok"},
+		{TraceID: "41111111-1111-4111-8111-111111111111", CreatedAt: time.Now().Add(-80 * time.Hour).UnixMilli(), Provider: "p", Model: "m", Status: "ok"},
+	}})
+	if got := len(byClass(f.page("/calls?until=2d"), "call")); got != 1 {
+		t.Errorf("there are %d calls, want 1", got)
 	}
 }

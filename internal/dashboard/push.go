@@ -197,9 +197,9 @@ func (r *request) logIn() (*answer, error) {
 		return nil, &view.ParamError{Name: "form", Message: "it could not be read"}
 	}
 	next := local(r.PostForm.Get("next"))
-	cookie, err := r.d.opts.LogIn(r.Request, r.PostForm.Get("token"))
+	cookie, status, err := r.d.opts.LogIn(r.Request, r.PostForm.Get("token"))
 	if err != nil {
-		return r.loginPage(http.StatusUnauthorized, err.Error(), next), nil
+		return r.loginPage(status, err.Error(), next), nil
 	}
 	return &answer{redirect: next, cookie: cookie}, nil
 }

@@ -108,15 +108,17 @@ func (r *request) session() (*answer, error) {
 		calls = h.P(h.Class("quiet"), h.Text("No call of it is in this time, or they are deleted by now."))
 	}
 	tokens := sumTokens(s.Sums)
+	of := f // what the sums are of
+	of.Since, of.Until = all, view.Instant{}
 	body := h.Group{
 		h.Nav(h.Class("crumbs"), h.Aria("label", "Way back"), h.A(h.Href(link("/sessions", r.times())), h.Text("Sessions"))),
 		h.Div(h.Class("heading"), h.H1(named(id, 80)), r.range_()),
 		h.Div(h.Class("tiles"), h.ID("tiles"), h.Data("live", ""),
-			tile(link("/calls", f), "Calls", h.Text(count(s.Sums.Calls)), "", sub(h.Text("agent "), agent)),
-			tile(link("/calls", f), "Cost", sumCost(s.Sums), "", sub(h.Text("of the whole session"))),
-			tile(link("/calls", f), "Tokens", tokens, "", sub(h.Text("in "+short(s.Sums.PromptTokens)+", out "+short(s.Sums.CompletionTokens)))),
-			tile(link("/calls", withStatus(f)), "Failed calls", h.Text(count(s.Sums.Failed)), badIf(s.Sums.Failed > 0), sub(h.Text(orNone(share(s.Sums.Failed, s.Sums.Calls), " of calls")))),
-			tile(link("/calls", f), "Lasted", h.Text(duration(s.LastAt-s.FirstAt)), "", sub(r.clock(s.FirstAt), h.Text(" – "), r.clock(s.LastAt))),
+			tile(link("/calls", of), "Calls", h.Text(count(s.Sums.Calls)), "", sub(h.Text("agent "), agent)),
+			tile(link("/calls", of), "Cost", sumCost(s.Sums), "", sub(h.Text("of the whole session"))),
+			tile(link("/calls", of), "Tokens", tokens, "", sub(h.Text("in "+short(s.Sums.PromptTokens)+", out "+short(s.Sums.CompletionTokens)))),
+			tile(link("/calls", withStatus(of)), "Failed calls", h.Text(count(s.Sums.Failed)), badIf(s.Sums.Failed > 0), sub(h.Text(orNone(share(s.Sums.Failed, s.Sums.Calls), " of calls")))),
+			tile(link("/calls", of), "Lasted", h.Text(duration(s.LastAt-s.FirstAt)), "", sub(r.clock(s.FirstAt), h.Text(" – "), r.clock(s.LastAt))),
 		),
 		section(r.liveList("list"), "Its calls, newest first", calls, r.pager(list.Next, list.SearchedTo, len(list.Rows))),
 	}

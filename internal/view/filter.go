@@ -57,7 +57,7 @@ type param struct {
 var params = []param{
 	// The zone comes first, since a date without one is in it.
 	{"zone", parseZone, func(f *Filter) string { return f.Zone }},
-	{"since", func(f *Filter, s string) error { return f.Since.parse(s, f.Location()) }, func(f *Filter) string { return f.Since.String() }},
+	{"since", parseSince, func(f *Filter) string { return f.Since.String() }},
 	{"until", func(f *Filter, s string) error { return f.Until.parse(s, f.Location()) }, func(f *Filter) string { return f.Until.String() }},
 	text("provider", func(f *Filter) *string { return &f.Provider }),
 	text("model", func(f *Filter) *string { return &f.Model }),
@@ -139,6 +139,15 @@ func (f Filter) Query() url.Values {
 		}
 	}
 	return v
+}
+
+// parseSince takes no range of no length: as an Instant it would be none, and want all.
+func parseSince(f *Filter, s string) error {
+	err := f.Since.parse(s, f.Location())
+	if err == nil && f.Since == (Instant{}) {
+		err = fmt.Errorf("want a time before now; got %.40q", s)
+	}
+	return err
 }
 
 func parseMinLatency(f *Filter, s string) error {

@@ -134,7 +134,7 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for query, name := range map[string]string{
 		"since=yesterday": "since", "since=-1h": "since", "since=1e9h": "since", "until=2026-13-01": "until", "since=1950-01-01": "since",
-		"since=99999999999d": "since", "zone=Nowhere/Town": "zone", "zone=../etc/passwd": "zone", "zone=/etc/passwd": "zone", "zone=%2B99:00": "zone",
+		"since=now": "since", "since=0s": "since", "since=now-0m": "since", "since=99999999999d": "since", "zone=Nowhere/Town": "zone", "zone=../etc/passwd": "zone", "zone=/etc/passwd": "zone", "zone=%2B99:00": "zone",
 		"status=good": "status", "min_latency=-1": "min_latency", "min_latency=fast": "min_latency",
 		"min_cost=-1": "min_cost", "min_cost=NaN": "min_cost", "min_cost=Inf": "min_cost", "kind=x": "kind", "severity=info": "severity",
 		"colour=red": "colour", "model=a&model=b": "model", "q=%ff": "q", "q=" + strings.Repeat("a", 1025): "q",

@@ -149,9 +149,14 @@ func TopSessionRows(f Filter, n int) Rows {
 func sessionRows(get func(context.Context, *View, Page) (List[Session], error)) Rows {
 	return rowsOf(get, same, []string{
 		"session_id", "agent", "first_at", "last_at", "calls", "failed", "tokens", "prompt_tokens", "completion_tokens", "unmetered_calls", "cost_usd", "unpriced_calls",
+		"calls_in_range", "failed_in_range", "tokens_in_range", "cost_usd_in_range", "unpriced_calls_in_range",
 	}, func(n *Session) []any {
 		s := n.Sums
-		return []any{n.ID, n.Agent, n.FirstAt, n.LastAt, s.Calls, s.Failed, s.Tokens(), s.PromptTokens, s.CompletionTokens, s.Unmetered, s.CostUSD(), s.Unpriced}
+		cells := []any{n.ID, n.Agent, n.FirstAt, n.LastAt, s.Calls, s.Failed, s.Tokens(), s.PromptTokens, s.CompletionTokens, s.Unmetered, s.CostUSD(), s.Unpriced}
+		if p := n.InRange; p != nil {
+			return append(cells, p.Calls, p.Failed, p.Tokens(), p.CostUSD(), p.Unpriced)
+		}
+		return append(cells, nil, nil, nil, nil, nil)
 	})
 }
 

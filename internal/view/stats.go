@@ -191,13 +191,17 @@ type part struct{ from, until, origin, number int64 }
 func divide(from, until, width int64, zone *time.Location) []part {
 	var parts []part
 	for at := from; at < until; {
-		_, seconds := time.UnixMilli(at).In(zone).Zone()
+		local := time.UnixMilli(at).In(zone)
+		_, seconds := local.Zone()
 		off := int64(seconds) * 1000
 		off -= (off%hour + hour) % hour
 		// Long before any time that is asked for, since / rounds to 0; a Monday.
 		origin := -off - 10*7*day + 4*day
 		number := (at - origin) / width
 		end := min(origin+(number+1)*width, until)
+		if _, change := local.ZoneBounds(); !change.IsZero() {
+			end = min(end, roundUp(change.UnixMilli(), hour))
+		}
 		parts = append(parts, part{at, end, origin, number})
 		at = end
 	}

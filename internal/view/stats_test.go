@@ -99,6 +99,46 @@ func TestStats(t *testing.T) {
 	check("summed in part")
 }
 
+// No bucket reaches over a midnight, also on the days when clocks change.
+func TestBucketsWhereClocksChange(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	year := time.Now().Year() - 1
+	var calls []db.InsertLLMTraceParams
+	for at := time.Date(year, 1, 1, 0, 30, 0, 0, zone); at.Year() == year; at = at.Add(time.Hour) {
+		calls = append(calls, db.InsertLLMTraceParams{TraceID: id('c', len(calls)), CreatedAt: at.UnixMilli(), Provider: "p", Model: "m", Status: "ok"})
+	}
+	d.submit(&writer.Batch{Calls: slices.Clone(calls)})
+	d.close()
+	d.view(func(v *view.View) error {
+		for _, month := range []time.Month{3, 10} {
+			for _, days := range []int{30, 7, 3} {
+				until := time.Date(year, month+1, 2, 0, 0, 0, 0, zone)
+				f := view.Filter{
+					Since: view.Instant{At: until.AddDate(0, 0, -days).UnixMilli()}, Until: view.Instant{At: until.UnixMilli()},
+					Zone: "Europe/Berlin",
+				}
+				statsAre(t, "clocks change", v, f, calls)
+				s, err := v.Stats(context.Background(), f)
+				if err != nil {
+					return err
+				}
+				for _, b := range s.Series {
+					from, last := time.UnixMilli(b.From).In(zone), time.UnixMilli(b.Until-1).In(zone)
+					if from.YearDay() != last.YearDay() {
+						t.Errorf("a bucket is from %v to %v", from, last)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
 func statsAre(t *testing.T, what string, v *view.View, f view.Filter, calls []db.InsertLLMTraceParams) {
 	t.Helper()
 	s, err := v.Stats(context.Background(), f)
