@@ -382,14 +382,15 @@ func (r *request) models(s *view.Stats) h.Node {
 		f := r.times()
 		f.Provider, f.Model = m.Provider, m.Name
 		name := h.A(h.Class("row"), h.Href(link("/calls", f)), named(m.Name, 34))
-		if m.Name == view.Others {
-			name, f = h.Span(h.Text("others")), r.times()
+		calls, failed := h.A(h.Href(link("/calls", f)), h.Text(count(m.Sums.Calls))), failedCount(m.Sums, f)
+		if m.Name == view.Others { // no filter names them
+			name, calls, failed = h.Span(h.Text("others")), h.Text(count(m.Sums.Calls)), h.Text(count(m.Sums.Failed))
 		}
 		rows = append(rows, h.Tr(
 			h.Td(name, h.Text(" "), h.Span(h.Class("dim"), say(shorten(m.Provider, 20))), chart.Share(usd, float64(s.Total.CostNanoUSD)/1e9)),
-			h.Td(h.Class("n"), h.Text(count(m.Sums.Calls))),
+			h.Td(h.Class("n"), calls),
 			h.Td(h.Class("n wide"), sumTokens(m.Sums)),
-			h.Td(h.Class("n wide"), failedCount(m.Sums, f)),
+			h.Td(h.Class("n wide"), failed),
 			h.Td(h.Class("n"), sumCost(m.Sums))))
 	}
 	var note h.Node
