@@ -105,6 +105,9 @@ func TestDeliversOTLP(t *testing.T) {
 
 // A remote that is away for a week gets everything, once, the oldest first.
 func TestWeekOffline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a week takes minutes under the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		x := newWorld(t)
 		defer x.close()

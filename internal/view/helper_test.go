@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
 	"github.com/kon-rad/openclaw-trace/internal/store"
@@ -59,6 +60,7 @@ func (d *database) close() {
 
 func (d *database) submit(b *writer.Batch) {
 	d.t.Helper()
+	b.Deadline = time.Now().Add(time.Minute) // no machine is too slow for it
 	if _, err := d.w.Submit(b); err != nil {
 		d.t.Fatal(err)
 	}
@@ -77,6 +79,15 @@ func (d *database) view(f func(*view.View) error) {
 	}
 	if err != nil {
 		d.t.Fatal(err)
+	}
+}
+
+// skipSlow skips a test that looks at every row often, which takes longer under the race
+// detector than a reader has. It starts no goroutine.
+func skipSlow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it compares with every row, for seconds")
 	}
 }
 

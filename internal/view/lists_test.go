@@ -70,6 +70,7 @@ func pages[T any](t *testing.T, limit int, budget time.Duration, list func(view.
 // Whatever the filter, the pages of a list are together what a look at every row finds.
 func TestCalls(t *testing.T) {
 	t.Parallel()
+	skipSlow(t)
 	d := open(t)
 	r := rand.New(rand.NewPCG(5, 6))
 	now := time.Now().UnixMilli()
@@ -165,6 +166,7 @@ func TestCall(t *testing.T) {
 // The kinds of a list come together in one order.
 func TestEntries(t *testing.T) {
 	t.Parallel()
+	skipSlow(t)
 	d := open(t)
 	r := rand.New(rand.NewPCG(7, 8))
 	now := time.Now().UnixMilli()

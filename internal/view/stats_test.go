@@ -39,6 +39,7 @@ func add(s *view.Sums, c *db.InsertLLMTraceParams) {
 // before the summaries are written, after, and when they are only partly.
 func TestStats(t *testing.T) {
 	t.Parallel()
+	skipSlow(t)
 	d := open(t)
 	r := rand.New(rand.NewPCG(9, 10))
 	now := time.Now().UnixMilli()
@@ -286,6 +287,7 @@ func TestStatsTakesWhatIsSummed(t *testing.T) {
 
 func TestSessions(t *testing.T) {
 	t.Parallel()
+	skipSlow(t)
 	d := open(t)
 	r := rand.New(rand.NewPCG(11, 12))
 	now := time.Now().UnixMilli()
