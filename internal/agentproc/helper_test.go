@@ -301,7 +301,6 @@ type proc struct {
 	ticks, cpu int
 	rssPages   int
 	threads    int
-	fds        int
 	exit       int
 	children   []int
 	cgroup     string

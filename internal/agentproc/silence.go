@@ -24,10 +24,9 @@ type silence struct {
 	looked bool
 	told   bool
 
-	busy    []bool // of the last looks, as many as fit in SilentAfter
-	at      int
-	logged  time.Time // of the newest line of its log
-	cpuTime time.Duration
+	busy   []bool // of the last looks, as many as fit in SilentAfter
+	at     int
+	logged time.Time // of the newest line of its log
 }
 
 func (s *silence) begin(now time.Time) { s.heard, s.seen = now, now }

@@ -21,7 +21,6 @@ var (
 	percentage = readable.Percentage
 	plural     = readable.Plural
 	since      = readable.Since
-	span       = readable.Span
 )
 
 func btoi(b bool) int {

@@ -33,10 +33,9 @@ func TestMain(m *testing.M) {
 
 // fixture is a dashboard over a database of its own.
 type fixture struct {
-	t        testing.TB
-	session  *dashboard.Session
-	reasons  []string
-	password string // of the log-in, "" for none
+	t       testing.TB
+	session *dashboard.Session
+	reasons []string
 	http.Handler
 }
 

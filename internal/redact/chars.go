@@ -51,7 +51,7 @@ func escapeLen(s string) int {
 	return 0
 }
 
-// escapeEnd returns the end of the \uXXXX that p is inside, or p.
+// escapeEnd returns the end of the \u and its four digits that p is inside, or p.
 func escapeEnd(s string, p int) int {
 	for k := 1; k <= 4 && p-k >= 1; k++ {
 		if s[p-k] == 'u' && s[p-k-1] == '\\' && escapeLen(s[p-k:]) == 5 {

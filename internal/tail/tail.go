@@ -100,7 +100,6 @@ type Tail struct {
 
 // Status says how the following goes.
 type Status struct {
-	Pattern    string
 	Path       string // of the file that was written last; "" while there is none
 	Files      int    // open
 	Behind     int64  // bytes of them that were not read yet
@@ -145,7 +144,6 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 			t.first = false
 		}
 	}
-	t.status.Pattern = t.pattern
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.cancel = cancel
 	go t.run(run)

@@ -186,9 +186,7 @@ func call(r *db.LLMTrace) *Call {
 	}
 }
 
-// minPrefix is how much of a trace_id is needed to look for one.
-const minPrefix = 4
-
+// hexPrefix is as much of a trace_id as is needed to look for one.
 var hexPrefix = regexp.MustCompile(`^[0-9a-f-]{4,36}$`)
 
 // prefix returns the range of trace_ids that begin with id.
