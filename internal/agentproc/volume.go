@@ -2,7 +2,6 @@ package agentproc
 
 import (
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/internal/store"
@@ -18,15 +17,13 @@ type Volume struct {
 }
 
 func statVolume(path string) (Volume, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(path, &s); err != nil {
+	v, err := store.StatVolume(path)
+	if err != nil {
 		return Volume{}, err
 	}
-	block := store.BlockSize(&s)
-	const readOnly = 1 // ST_RDONLY of Linux, MNT_RDONLY of others
 	return Volume{
-		TotalBytes: int64(s.Blocks) * block, FreeBytes: int64(s.Bavail) * block,
-		Inodes: int64(s.Files), FreeInodes: int64(s.Ffree), ReadOnly: s.Flags&readOnly != 0,
+		TotalBytes: int64(v.Blocks) * v.BlockSize, FreeBytes: v.AvailableBytes(),
+		Inodes: int64(v.Files), FreeInodes: int64(v.FreeFiles), ReadOnly: v.ReadOnly,
 	}, nil
 }
 

@@ -94,7 +94,7 @@ func (m *meter) read() (r reading) {
 		m.before = now
 	}
 	wrong.add("memory", m.memory(&r.row, o))
-	space, diskErr := statfs(m.folder)
+	space, diskErr := spaceAt(m.folder)
 	wrong.add("disk space", diskErr)
 	if diskErr == nil {
 		r.row.DiskUsedBytes, r.row.DiskTotalBytes, r.row.DiskFreeBytes = &space.used, &space.total, &space.free

@@ -37,7 +37,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 	"unicode"
 
@@ -276,12 +275,12 @@ func (j *Janitor) finish(p *pass) {
 // free returns how much an ordinary user may still write to the volume of path, any amount
 // if that does not tell its size, as a tmpfs without a limit does not.
 func free(path string) (int64, error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(path, &st); err != nil {
+	v, err := store.StatVolume(path)
+	if err != nil {
 		return 0, err
 	}
-	if st.Blocks == 0 {
+	if v.Blocks == 0 {
 		return math.MaxInt64, nil
 	}
-	return int64(st.Bavail) * store.BlockSize(&st), nil
+	return v.AvailableBytes(), nil
 }

@@ -3,6 +3,8 @@ package hoststat
 import (
 	"fmt"
 	"math"
+
+	"github.com/kon-rad/openclaw-trace/internal/store"
 )
 
 // space is that of a volume, in bytes.
@@ -24,6 +26,14 @@ func spaceOf(path string, blocks, free, available, size uint64) (s space, err er
 // Space returns how many bytes an ordinary user may still write to the volume of path,
 // and how large it is.
 func Space(path string) (free, total int64, err error) {
-	s, err := statfs(path)
+	s, err := spaceAt(path)
 	return s.free, s.total, err
+}
+
+func spaceAt(path string) (space, error) {
+	v, err := store.StatVolume(path)
+	if err != nil {
+		return space{}, fmt.Errorf("ask for the space of %s: %w", path, err)
+	}
+	return spaceOf(path, v.Blocks, v.Free, v.Available, uint64(v.BlockSize))
 }

@@ -1,0 +1,3 @@
+package store
+
+var BlockSize = blockSize
