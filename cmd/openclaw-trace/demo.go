@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,26 +32,17 @@ func runDemo(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	opts, err := writerOptions(cfg, log)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(cfg.DBPath), 0o700); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	st, err := store.Open(ctx, store.Options{Path: cfg.DBPath, Synchronous: cfg.Synchronous, Log: log})
+	err = withWriter(ctx, cfg, stderr, func(_ *store.Store, w *writer.Writer) error {
+		if err := demo.Fill(ctx, w, time.Now()); err != nil {
+			return fmt.Errorf("demo: %s: %w; accepted: an OCT_DB_PATH where nothing is yet", cfg.DBPath, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	w, err := writer.New(st, opts)
-	if err != nil {
-		return errors.Join(err, st.Close())
-	}
-	err = demo.Fill(ctx, w, time.Now())
-	_ = w.Close(context.Background()) // fails only when its context ends
-	if err = errors.Join(err, w.Err(), st.Close()); err != nil {
-		return fmt.Errorf("demo: %s: %w; accepted: an OCT_DB_PATH where nothing is yet", cfg.DBPath, err)
 	}
 	fmt.Fprintf(stderr, "Open http://localhost:%d/ to look around in sample data; other commands show them with OCT_DB_PATH=%s. Ctrl-C ends it; the file can be removed then.\n", cfg.Port, cfg.DBPath)
 	return serve(ctx, environ, stdout, stderr)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -236,17 +235,9 @@ func (d *examination) port(ctx context.Context, cfg *config.Config, check, name 
 
 // canListen tries the addresses of a port.
 func canListen(cfg *config.Config, port int) error {
-	for _, host := range cfg.ListenHosts() {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if host == "::1" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
-			continue // a machine without IPv6
-		}
-		if err != nil {
-			return err
-		}
-		_ = l.Close() // nobody has come
-	}
-	return nil
+	list, err := bind(cfg, port)
+	closeAll(list) // nobody has come
+	return err
 }
 
 // database looks at the file, its schema and all its pages.

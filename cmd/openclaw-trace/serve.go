@@ -197,43 +197,47 @@ func shutdown(ctx context.Context, srv *http.Server) {
 
 // listen binds all addresses, or none.
 func listen(cfg *config.Config, log *slog.Logger) (list []net.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range list {
-				_ = l.Close() // the first error is the one to tell
-			}
+	if list, err = bind(cfg, cfg.Port); err != nil {
+		closeAll(list)
+		return nil, fmt.Errorf("listen on OCT_PORT %d: %w", cfg.Port, err)
+	}
+	if cfg.OTLPPort != 0 {
+		otlp, err := bind(cfg, cfg.OTLPPort)
+		switch {
+		case err == nil:
+			list = append(list, otlp...)
+		case cfg.OTLPPortSet:
+			closeAll(append(list, otlp...))
+			return nil, fmt.Errorf("listen on OCT_OTLP_PORT %d: %w", cfg.OTLPPort, err)
+		default:
+			closeAll(otlp) // half a port is none
+			log.Warn("OTLP's default port is taken; exporters have to be pointed at OCT_PORT", "port", cfg.OTLPPort, "err", err)
 		}
-	}()
+	}
 	limiter := new(api.Limiter)
-	bind := func(port int) error {
-		for _, host := range cfg.ListenHosts() {
-			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-			if host == "::1" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
-				continue // a machine without IPv6
-			}
-			if err != nil {
-				return err
-			}
-			list = append(list, limiter.Listener(l))
-		}
-		return nil
-	}
-	if err := bind(cfg.Port); err != nil {
-		return list, fmt.Errorf("listen on OCT_PORT %d: %w", cfg.Port, err)
-	}
-	if cfg.OTLPPort == 0 {
-		return list, nil
-	}
-	own := len(list)
-	if err := bind(cfg.OTLPPort); err != nil {
-		if cfg.OTLPPortSet {
-			return list, fmt.Errorf("listen on OCT_OTLP_PORT %d: %w", cfg.OTLPPort, err)
-		}
-		for _, l := range list[own:] {
-			_ = l.Close() // half a port is none
-		}
-		list = list[:own]
-		log.Warn("OTLP's default port is taken; exporters have to be pointed at OCT_PORT", "port", cfg.OTLPPort, "err", err)
+	for i, l := range list {
+		list[i] = limiter.Listener(l)
 	}
 	return list, nil
+}
+
+// bind listens on a port of all addresses. With an error it returns those that it has got.
+func bind(cfg *config.Config, port int) (list []net.Listener, err error) {
+	for _, host := range cfg.ListenHosts() {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if host == "::1" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
+			continue // a machine without IPv6
+		}
+		if err != nil {
+			return list, err
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+func closeAll(list []net.Listener) {
+	for _, l := range list {
+		_ = l.Close() // nothing was accepted from it
+	}
 }

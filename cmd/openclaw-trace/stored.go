@@ -99,6 +99,11 @@ func alone(ctx context.Context, cfg *config.Config, command string, stderr io.Wr
 	if _, err := os.Stat(cfg.DBPath); err != nil {
 		return fmt.Errorf("%s: the database cannot be found: %w", command, err)
 	}
+	return withWriter(ctx, cfg, stderr, do)
+}
+
+// withWriter opens the database for writing, and makes it if it is not there.
+func withWriter(ctx context.Context, cfg *config.Config, stderr io.Writer, do func(*store.Store, *writer.Writer) error) error {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	opts, err := writerOptions(cfg, log)
 	if err != nil {
