@@ -6,13 +6,11 @@ import (
 
 	"github.com/kon-rad/openclaw-trace/internal/agentproc"
 	"github.com/kon-rad/openclaw-trace/internal/hoststat"
-	"github.com/kon-rad/openclaw-trace/internal/janitor"
 	"github.com/kon-rad/openclaw-trace/internal/metrics"
 	"github.com/kon-rad/openclaw-trace/internal/push"
-	"github.com/kon-rad/openclaw-trace/internal/tail"
 )
 
-// What the parts of a session show in GET /metrics.
+// What the parts of a session show in GET /metrics and GET /health.
 
 // remotes returns the status of the one remote, called by its host: more of the URL may
 // be a secret.
@@ -31,7 +29,8 @@ func remotes(p *push.Pusher, endpoint string) func() []metrics.Remote {
 }
 
 func hostFigures(s *hoststat.Sampler, interval time.Duration) metrics.Host {
-	h := metrics.Host{Interval: interval, Lost: s.Status().Lost}
+	status := s.Status()
+	h := metrics.Host{Interval: interval, Lost: status.Lost, Reason: status.Reason}
 	if r, ok := s.Last(); ok {
 		h.At, h.CPUPct = r.CreatedAt, r.CpuPct
 		h.MemUsed, h.MemAvailable, h.MemTotal = r.MemRssBytes, r.MemAvailable, r.MemTotal
@@ -43,19 +42,9 @@ func hostFigures(s *hoststat.Sampler, interval time.Duration) metrics.Host {
 func agentFigures(s agentproc.Status) metrics.Agent {
 	r := &s.Reading
 	return metrics.Agent{
-		Running: s.Found, SeenAt: s.SeenAt, StartedAt: s.StartedAt,
+		Running: s.Found, PID: s.PID, Note: s.Note, SeenAt: s.SeenAt, StartedAt: s.StartedAt,
 		Restarts: s.Restarts, CrashLoop: s.CrashLoop, Silent: s.Silent, Waiting: s.Waiting,
 		CPU: r.CPUTime, RSS: r.RSSBytes, Threads: r.Threads, FDs: r.FDs,
 		Children: r.Children, ChildBytes: r.ChildrenRSSBytes,
 	}
-}
-
-func logFigures(s tail.Status) metrics.Log {
-	return metrics.Log{
-		Files: s.Files, Behind: s.Behind, Lines: s.Lines, Events: s.Events, Twins: s.Twins, Refused: s.Refused, LastLineAt: s.LastLineAt,
-	}
-}
-
-func janitorFigures(s janitor.Status) metrics.Janitor {
-	return metrics.Janitor{LastRun: s.LastRun, Deleted: s.Deleted, Texts: s.Texts, OverBytes: s.OverBytes}
 }

@@ -113,17 +113,15 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 	}
 	cleaner := janitor.New(ctx, s.Store, s.Writer, opts.janitor)
 	s.parts = append(s.parts, cleaner.Close)
-	s.Janitor = func() api.JanitorStatus { return api.JanitorStatus(cleaner.Status()) }
-	s.Parts.Janitor = func() metrics.Janitor { return janitorFigures(cleaner.Status()) }
+	s.Parts.Janitor = func() metrics.Janitor { return metrics.Janitor(cleaner.Status()) }
 	s.Prune = pruner(cleaner, s.Store, s.Writer, opts.janitor)
-	var follower *tail.Tail
 	if opts.tail != nil {
-		if follower, err = tail.New(ctx, s.Store, s.Writer, *opts.tail); err != nil {
+		follower, err := tail.New(ctx, s.Store, s.Writer, *opts.tail)
+		if err != nil {
 			return err
 		}
 		s.parts = append(s.parts, func(ctx context.Context) { s.told(follower.Close(ctx)) })
-		s.AgentLog = func() api.AgentLogStatus { return agentLog(follower.Status()) }
-		s.Parts.Log = func() metrics.Log { return logFigures(follower.Status()) }
+		s.Parts.Log = func() metrics.Log { return metrics.Log(follower.Status()) }
 		opts.agent.Lines = func() []agentproc.Line { return linesOf(follower) }
 	}
 	agent, err := agentproc.New(ctx, s.Store, s.Writer, opts.agent)
@@ -131,19 +129,11 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 		return err
 	}
 	s.parts = append(s.parts, func(ctx context.Context) { s.told(agent.Close(ctx)) })
-	s.Agent = func() api.AgentStatus { return agentStatus(agent.Status()) }
 	s.Parts.Agent = func() metrics.Agent { return agentFigures(agent.Status()) }
 	opts.host.Extra = agent.Members
 	host := hoststat.New(s.Writer, opts.host)
 	s.parts = append(s.parts, host.Close)
 	s.Parts.Host = func() metrics.Host { return hostFigures(host, opts.host.Interval) }
-	s.Notices = func() []string {
-		notices := []string{host.Status().Reason}
-		if follower != nil {
-			notices = append(notices, follower.Status().Reason)
-		}
-		return notices
-	}
 	return nil
 }
 
@@ -151,28 +141,6 @@ func (s *session) begin(ctx context.Context, opts sessionOptions) (err error) {
 func (s *session) told(err error) {
 	if err != nil {
 		s.log.Warn("stopping", "err", err)
-	}
-}
-
-// known returns nil for a time that is 0, which is never.
-func known(ms int64) *int64 {
-	if ms == 0 {
-		return nil
-	}
-	return &ms
-}
-
-// agentStatus shows what is known of the agent's process to the server.
-func agentStatus(a agentproc.Status) api.AgentStatus {
-	return api.AgentStatus{
-		Found: a.Found, PID: a.PID, StartedAt: known(a.StartedAt), Restarts: a.Restarts, CrashLoop: a.CrashLoop, Silent: a.Silent, Note: a.Note,
-	}
-}
-
-// agentLog shows the following of the agent's log to the server.
-func agentLog(t tail.Status) api.AgentLogStatus {
-	return api.AgentLogStatus{
-		Path: t.Path, BehindBytes: t.Behind, Lines: t.Lines, Events: t.Events, Refused: t.Refused, LastLineAt: known(t.LastLineAt),
 	}
 }
 

@@ -53,40 +53,10 @@ type Session struct {
 	Store  *store.Store
 	Writer *writer.Writer
 	Notice string // why people should look at this database, or ""
-	// Notices are what the parts have to say, in plain words, of which "" is nothing.
-	Notices func() []string
+	Parts  metrics.Parts
 
-	Delivery *Delivery             // nil without a remote
-	Agent    func() AgentStatus    // nil if its process is not watched
-	AgentLog func() AgentLogStatus // nil if its log is not followed
-
-	// What deletes; both are nil if nothing does.
-	Janitor func() JanitorStatus
-	Prune   func(context.Context, PruneRequest) (PruneResult, error)
-
-	Parts metrics.Parts // for /metrics
-}
-
-// AgentStatus says what is known of the agent's process.
-type AgentStatus struct {
-	Found     bool   `json:"found"`
-	PID       int    `json:"pid"`        // 0 if it is not running
-	StartedAt *int64 `json:"started_at"` // Unix ms
-	Restarts  int    `json:"restarts"`   // seen since we started
-	CrashLoop bool   `json:"crash_loop"`
-	Silent    bool   `json:"silent"`
-	Note      string `json:"note"` // why it is not seen
-}
-
-// AgentLogStatus says how the following of the agent's log goes. The counts are since we
-// started.
-type AgentLogStatus struct {
-	Path        string `json:"path"` // of the file that was written last
-	BehindBytes int64  `json:"behind_bytes"`
-	Lines       int64  `json:"lines"`
-	Events      int64  `json:"events"`  // made of lines
-	Refused     int64  `json:"refused"` // of floods
-	LastLineAt  *int64 `json:"last_line_at"`
+	Delivery *Delivery                                                // nil without a remote
+	Prune    func(context.Context, PruneRequest) (PruneResult, error) // nil if nothing is deleted
 }
 
 // Server answers requests. Its methods are safe for concurrent use.

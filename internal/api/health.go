@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/kon-rad/openclaw-trace/internal/metrics"
 )
 
 // health is the answer of GET /health.
@@ -30,13 +32,34 @@ type health struct {
 	UnsyncedCount     int64  `json:"unsynced_count"`
 	OldestUnsyncedAge *int64 `json:"oldest_unsynced_age_ms"`
 
-	Agent    *AgentStatus    `json:"agent"`
-	AgentLog *AgentLogStatus `json:"agent_log"`
+	Agent    *agent    `json:"agent"`     // null if its process is not watched
+	AgentLog *agentLog `json:"agent_log"` // null if its log is not followed
 
 	Ledger          ledger           `json:"ledger"`
 	DroppedByReason map[string]int64 `json:"dropped_by_reason"`
 
 	Janitor *janitor `json:"janitor"` // null if nothing is ever deleted
+}
+
+// agent is what is known of the agent's process. Times are Unix ms.
+type agent struct {
+	Found     bool   `json:"found"`
+	PID       int    `json:"pid"` // 0 if it is not running
+	StartedAt *int64 `json:"started_at"`
+	Restarts  int    `json:"restarts"` // seen since the start of the process
+	CrashLoop bool   `json:"crash_loop"`
+	Silent    bool   `json:"silent"`
+	Note      string `json:"note"` // why it is not seen
+}
+
+// agentLog says how the following of the agent's log goes since the start of the process.
+type agentLog struct {
+	Path        string `json:"path"` // of the file that was written last
+	BehindBytes int64  `json:"behind_bytes"`
+	Lines       int64  `json:"lines"`
+	Events      int64  `json:"events"`  // made of lines
+	Refused     int64  `json:"refused"` // of floods
+	LastLineAt  *int64 `json:"last_line_at"`
 }
 
 // janitor is what was deleted since the start of the process.
@@ -97,17 +120,7 @@ func (s *Server) health() health {
 		if books.DroppedByReason != nil {
 			h.DroppedByReason = books.DroppedByReason
 		}
-		if session.Agent != nil {
-			h.Agent = new(session.Agent())
-		}
-		if session.AgentLog != nil {
-			h.AgentLog = new(session.AgentLog())
-		}
-		notices := []string{session.Notice, w.Notice(), s.delivery(&h, session), cleaning(&h, session)}
-		if session.Notices != nil {
-			notices = append(notices, session.Notices()...)
-		}
-		for _, notice := range notices {
+		for _, notice := range append([]string{session.Notice, w.Notice(), s.delivery(&h, session)}, h.parts(&session.Parts)...) {
 			if notice != "" {
 				h.Status = "degraded"
 				h.Reasons = append(h.Reasons, notice)
@@ -150,14 +163,27 @@ func (s *Server) delivery(h *health, session *Session) string {
 	return ""
 }
 
-// cleaning adds how deleting goes, and returns why the budget of the disk is not kept, or "".
-func cleaning(h *health, session *Session) string {
-	if session.Janitor == nil {
-		return ""
+// parts adds how the other parts go, and returns why somebody should look at them, of
+// which "" is nothing.
+func (h *health) parts(p *metrics.Parts) (notices []string) {
+	if p.Janitor != nil {
+		j := p.Janitor()
+		h.Janitor = &janitor{known(j.LastRun), j.Deleted, j.Texts, j.OverBytes, j.Doubt}
+		notices = append(notices, j.Reason)
 	}
-	j := session.Janitor()
-	h.Janitor = &janitor{known(j.LastRun), j.Deleted, j.Texts, j.OverBytes, j.Doubt}
-	return j.Reason
+	if p.Host != nil {
+		notices = append(notices, p.Host().Reason)
+	}
+	if p.Log != nil {
+		l := p.Log()
+		h.AgentLog = &agentLog{l.Path, l.Behind, l.Lines, l.Events, l.Refused, known(l.LastLineAt)}
+		notices = append(notices, l.Reason)
+	}
+	if p.Agent != nil {
+		a := p.Agent()
+		h.Agent = &agent{a.Running, a.PID, known(a.StartedAt), a.Restarts, a.CrashLoop, a.Silent, a.Note}
+	}
+	return notices
 }
 
 // known returns a time, or nil for none.

@@ -7,17 +7,6 @@ import (
 	"time"
 )
 
-// JanitorStatus is what a server shows of the part that deletes by age and size. Counts
-// are since the start of the process.
-type JanitorStatus struct {
-	LastRun   int64            // Unix ms; 0 for never
-	Deleted   map[string]int64 // rows, by reason
-	Texts     int64            // calls that lost their texts
-	OverBytes int64            // by how much the database is too large, or the volume too full
-	Reason    string           // why that is so, in plain words, or ""
-	Doubt     string           // why nothing is deleted by age, or ""
-}
-
 // PruneRequest says what is to be deleted by hand: at most one of the first three. With
 // none of them it is what retention and budget ask for.
 type PruneRequest struct {

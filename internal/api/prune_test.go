@@ -10,20 +10,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kon-rad/openclaw-trace/internal/api"
+	"github.com/kon-rad/openclaw-trace/internal/metrics"
 )
 
 func TestHealthOfJanitor(t *testing.T) {
 	s := newServer(t)
-	var status api.JanitorStatus
-	s.Use(&api.Session{Store: s.store, Writer: s.writer, Janitor: func() api.JanitorStatus { return status }})
+	var status metrics.Janitor
+	s.Use(&api.Session{Store: s.store, Writer: s.writer, Parts: metrics.Parts{Janitor: func() metrics.Janitor { return status }}})
 	f := func(state string, reasons []any, want map[string]any) {
 		t.Helper()
 		h := object(t, s.do("GET", "/health", ""))
 		diff(t, "health", []any{state, reasons, want}, []any{h["status"], h["reasons"], h["janitor"]})
 	}
-	status = api.JanitorStatus{Deleted: map[string]int64{}}
+	status = metrics.Janitor{Deleted: map[string]int64{}}
 	f("ok", []any{}, map[string]any{"last_run_time": nil, "deleted": map[string]any{}, "texts_dropped": 0.0, "over_bytes": 0.0, "waiting": ""})
-	status = api.JanitorStatus{LastRun: 5, Deleted: map[string]int64{"age": 7}, Texts: 2, OverBytes: 9, Reason: "others fill the volume", Doubt: "the clock"}
+	status = metrics.Janitor{LastRun: 5, Deleted: map[string]int64{"age": 7}, Texts: 2, OverBytes: 9, Reason: "others fill the volume", Doubt: "the clock"}
 	f("degraded", []any{"others fill the volume"}, map[string]any{
 		"last_run_time": 5.0, "deleted": map[string]any{"age": 7.0}, "texts_dropped": 2.0, "over_bytes": 9.0, "waiting": "the clock",
 	})

@@ -174,10 +174,10 @@ func everything(t testing.TB) *Figures {
 				return Host{At: now, Interval: time.Second, Lost: 1, CPUPct: new(12.5), MemUsed: n, MemAvailable: n, MemTotal: n, DiskUsed: n, DiskFree: n, DiskSize: n}
 			},
 			Agent: func() Agent {
-				return Agent{true, now, now - 60_000, 3, true, true, 1, 1500 * time.Millisecond, 1 << 20, 7, 20, 2, 1 << 19}
+				return Agent{true, 9, "", now, now - 60_000, 3, true, true, 1, 1500 * time.Millisecond, 1 << 20, 7, 20, 2, 1 << 19}
 			},
-			Log:     func() Log { return Log{1, 100, 1000, 10, 2, 3, now} },
-			Janitor: func() Janitor { return Janitor{now, map[string]int64{"age": 5}, 4, 0} },
+			Log:     func() Log { return Log{"a.log", 1, 100, 1000, 10, 2, 3, now, ""} },
+			Janitor: func() Janitor { return Janitor{now, map[string]int64{"age": 5}, 4, 0, "", ""} },
 		},
 	}
 }

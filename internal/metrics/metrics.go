@@ -47,7 +47,7 @@ type Requests struct {
 	N            int64
 }
 
-// Parts tell how what runs beside the writer goes; nil is a part that is not there.
+// Parts tell how what runs beside the writer goes, for /health too; nil is a part that is not there.
 // Times are Unix ms, 0 for never.
 type Parts struct {
 	Push    func() []Remote
@@ -71,6 +71,7 @@ type Host struct {
 	At       int64
 	Interval time.Duration // until the next
 	Lost     int64         // readings that were not stored
+	Reason   string        // why something is not measured, in plain words, or ""
 
 	CPUPct                                                        *float64
 	MemUsed, MemAvailable, MemTotal, DiskUsed, DiskFree, DiskSize *int64
@@ -79,6 +80,8 @@ type Host struct {
 // Agent is what is known of the agent's process. -1 is not known.
 type Agent struct {
 	Running              bool
+	PID                  int    // 0 if it is not running
+	Note                 string // why it is not seen, in plain words, or ""
 	SeenAt, StartedAt    int64
 	Restarts             int
 	CrashLoop, Silent    bool
@@ -88,20 +91,27 @@ type Agent struct {
 	Children, ChildBytes int64
 }
 
-// Log says how the following of the agent's log goes.
+// Log says how the following of the agent's log goes. Counts are since the process began.
 type Log struct {
-	Files                         int
-	Behind                        int64
-	Lines, Events, Twins, Refused int64
-	LastLineAt                    int64
+	Path       string // of the file that was written last
+	Files      int    // open
+	Behind     int64  // bytes of them that were not read yet
+	Lines      int64
+	Events     int64 // made of them
+	Twins      int64 // lines that had come by OTLP
+	Refused    int64 // events of floods
+	LastLineAt int64
+	Reason     string // why nothing is read, in plain words, or ""
 }
 
 // Janitor says what was deleted since the process began.
 type Janitor struct {
 	LastRun   int64
 	Deleted   map[string]int64 // rows, by reason
-	Texts     int64
-	OverBytes int64
+	Texts     int64            // calls that lost their texts
+	OverBytes int64            // by how much the database is too large, or the volume too full
+	Reason    string           // why that is so, in plain words, or ""
+	Doubt     string           // why nothing is deleted by age, or ""
 }
 
 // Write returns the page, in OpenMetrics or else in Prometheus' text format.
