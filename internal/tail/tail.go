@@ -191,22 +191,37 @@ func (t *Tail) run(ctx context.Context) {
 	}
 }
 
-// step looks for files and reads on in each. It tells whether there is more to read.
+// step looks for files and reads on in each until all is read, or it is time to look
+// again. It tells whether there is more to read.
 func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 	if t.swept.IsZero() || now.Sub(t.swept) >= sweepEvery {
 		t.swept = now
 		t.catchUp(ctx, now)
 	}
 	reason := t.look(ctx, now)
-	defer func() { t.fault(reason) }()
+	for more = true; more && ctx.Err() == nil && time.Since(now) < pollEvery; {
+		var err error
+		if more, err = t.readAll(ctx, now); err != nil {
+			reason = err.Error()
+		}
+	}
+	t.fault(reason)
+	if ctx.Err() == nil && now.Sub(t.saved) >= saveEvery {
+		t.save(ctx, now)
+	}
+	return more
+}
+
+// readAll reads on in each file, and tells whether there is more to read.
+func (t *Tail) readAll(ctx context.Context, now time.Time) (more bool, fault error) {
 	behind := int64(0)
 	for _, f := range slices.SortedFunc(maps.Values(t.files), func(a, b *file) int { return a.changed.Compare(b.changed) }) {
 		if ctx.Err() != nil {
-			return false
+			return false, fault
 		}
 		m, err := t.read(ctx, f, now)
 		if err != nil {
-			reason = err.Error()
+			fault = err
 		}
 		more = more || m
 		behind += max(0, f.size-f.pos)
@@ -215,13 +230,10 @@ func (t *Tail) step(ctx context.Context, now time.Time) (more bool) {
 			t.drop(f, now)
 		}
 	}
-	if now.Sub(t.saved) >= saveEvery {
-		t.save(ctx, now)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.status.Files, t.status.Behind = len(t.files), behind
-	return more
+	return more, fault
 }
 
 // drop stops following f. Its position stays in the database.
