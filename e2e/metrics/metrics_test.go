@@ -79,11 +79,13 @@ func TestLint(t *testing.T) {
 // Both formats say the same, and it is what happened.
 func TestFormats(t *testing.T) {
 	s := busy(t)
-	plain, names := parse(t, s.scrape(text), text)
-	open, openNames := parse(t, s.scrape(openMetrics), openMetrics)
-	if !maps.Equal(names, openNames) {
-		t.Errorf("names: %v in text, %v in OpenMetrics", names, openNames)
-	}
+	var plain, open map[string]float64
+	eventually(t, "both formats have the same names, with nothing being delivered between the two scrapes", func() bool {
+		var names, openNames map[string]bool
+		plain, names = parse(t, s.scrape(text), text)
+		open, openNames = parse(t, s.scrape(openMetrics), openMetrics)
+		return maps.Equal(names, openNames)
+	})
 	// The scrape before is a request that was answered.
 	for series := range open {
 		if _, ok := plain[series]; !ok && !strings.Contains(series, `route="/metrics"`) {

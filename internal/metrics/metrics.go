@@ -13,6 +13,7 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"runtime"
 	"slices"
@@ -263,8 +264,8 @@ func forwarding(p *page, f *Figures) {
 	each(func(r *Remote) { p.moment(r.LastAttempt, r.Name) })
 	p.begin(gauge, ns+"push_last_success_timestamp_seconds", "When the remote took a batch last.", "remote")
 	each(func(r *Remote) { p.moment(r.LastSuccess, r.Name) })
-	p.begin(gauge, ns+"push_next_attempt_timestamp_seconds", "When the next round begins.", "remote")
-	each(func(r *Remote) { p.moment(r.NextAttempt, r.Name) })
+	p.begin(gauge, ns+"push_next_attempt_timestamp_seconds", "When the next round begins: now, while one is under way.", "remote")
+	each(func(r *Remote) { p.moment(cmp.Or(r.NextAttempt, f.Now.UnixMilli()), r.Name) })
 	p.begin(gauge, ns+"push_oldest_pending_timestamp_seconds", "When the oldest event happened that was waiting at the last round.", "remote")
 	each(func(r *Remote) { p.moment(r.Oldest, r.Name) })
 	p.begin(gauge, ns+"push_consecutive_failures", "Attempts that failed since the last that did not.", "remote")

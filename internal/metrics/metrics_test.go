@@ -42,7 +42,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	f(agent(Agent{Running: true, SeenAt: at(0), StartedAt: at(time.Hour), FDs: -1, Children: -1}),
 		"agent_last_seen_timestamp_seconds agent_resident_memory_bytes agent_cpu_seconds_total", "agent_open_fds agent_children agent_children_resident_memory_bytes")
 	remote := func(r Remote) Parts { return Parts{Push: func() []Remote { return []Remote{r} }} }
-	f(remote(Remote{Name: "r"}), "push_refused push_consecutive_failures", "push_last_success_timestamp_seconds push_oldest_pending_timestamp_seconds")
+	f(remote(Remote{Name: "r"}), "push_refused push_consecutive_failures push_next_attempt_timestamp_seconds", "push_last_success_timestamp_seconds push_oldest_pending_timestamp_seconds")
 }
 
 // Nothing in the value of a label ends it, and numbers are written in full.
