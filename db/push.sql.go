@@ -124,6 +124,64 @@ func (q *Queries) DropSpan(ctx context.Context, traceID string) (int64, error) {
 	return result.RowsAffected()
 }
 
+const firstPendingCall = `-- name: FirstPendingCall :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM llm_traces WHERE synced = 0 AND +id > ?1
+`
+
+func (q *Queries) FirstPendingCall(ctx context.Context, after int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, firstPendingCall, after)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const firstPendingError = `-- name: FirstPendingError :one
+
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM error_events WHERE synced = 0 AND +id > ?1
+`
+
+// The id of the first row that waits after another, 0 if there is none. It reads the
+// index entries of all that wait, and no row.
+func (q *Queries) FirstPendingError(ctx context.Context, after int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, firstPendingError, after)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const firstPendingEvent = `-- name: FirstPendingEvent :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM custom_events WHERE synced = 0 AND +id > ?1
+`
+
+func (q *Queries) FirstPendingEvent(ctx context.Context, after int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, firstPendingEvent, after)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const firstPendingReading = `-- name: FirstPendingReading :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM system_metrics WHERE synced = 0 AND +id > ?1
+`
+
+func (q *Queries) FirstPendingReading(ctx context.Context, after int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, firstPendingReading, after)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const firstPendingSpan = `-- name: FirstPendingSpan :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM spans WHERE synced = 0 AND +id > ?1
+`
+
+func (q *Queries) FirstPendingSpan(ctx context.Context, after int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, firstPendingSpan, after)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const giveUpCall = `-- name: GiveUpCall :execrows
 UPDATE llm_traces SET synced = 1 WHERE id = ?1 AND +synced = 0
 `
@@ -191,18 +249,17 @@ SELECT id, trace_id, created_at, provider, model, input_text, output_text,
     prompt_tokens, completion_tokens, total_tokens, cost_usd, latency_ms, status, error_type, metadata, synced, pushed_at,
     session_id, agent, operation, otel_trace_id, otel_span_id, otel_parent_span_id,
     cache_read_tokens, cache_write_tokens, reasoning_tokens, ttft_ms, error_message, cost_source
-FROM llm_traces WHERE synced = 0 AND created_at >= ?1 AND (created_at > ?1 OR id > ?2)
-ORDER BY created_at, id LIMIT ?3
+FROM llm_traces WHERE id > ?1 AND id <= ?2 AND +synced = 0 ORDER BY id LIMIT ?3
 `
 
 type ListPendingCallsParams struct {
-	At  int64
-	ID  int64
-	Lim int64
+	After int64
+	Upto  int64
+	Lim   int64
 }
 
 func (q *Queries) ListPendingCalls(ctx context.Context, arg ListPendingCallsParams) ([]LLMTrace, error) {
-	rows, err := q.db.QueryContext(ctx, listPendingCalls, arg.At, arg.ID, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, listPendingCalls, arg.After, arg.Upto, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -258,22 +315,22 @@ const listPendingErrors = `-- name: ListPendingErrors :many
 
 
 SELECT id, trace_id, created_at, error_type, message, stack_trace, severity, metadata, synced, pushed_at
-FROM error_events WHERE synced = 0 AND created_at >= ?1 AND (created_at > ?1 OR id > ?2)
-ORDER BY created_at, id LIMIT ?3
+FROM error_events WHERE id > ?1 AND id <= ?2 AND +synced = 0 ORDER BY id LIMIT ?3
 `
 
 type ListPendingErrorsParams struct {
-	At  int64
-	ID  int64
-	Lim int64
+	After int64
+	Upto  int64
+	Lim   int64
 }
 
 // Called by internal/push: reading on connections that cannot write, marking in jobs of
 // the writer.
-// The next rows to be delivered of each table, the oldest first, after the last one
-// read. The index (synced, created_at) makes them cost the same however many wait.
+// The next rows to be delivered of each table in order of arrival, which is that of the
+// ids, whatever the clock said: after the last one read, and not so far on that many
+// which do not wait would be read with them.
 func (q *Queries) ListPendingErrors(ctx context.Context, arg ListPendingErrorsParams) ([]ErrorEvent, error) {
-	rows, err := q.db.QueryContext(ctx, listPendingErrors, arg.At, arg.ID, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, listPendingErrors, arg.After, arg.Upto, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -308,18 +365,17 @@ func (q *Queries) ListPendingErrors(ctx context.Context, arg ListPendingErrorsPa
 
 const listPendingEvents = `-- name: ListPendingEvents :many
 SELECT id, trace_id, created_at, name, session_id, metadata, synced, pushed_at
-FROM custom_events WHERE synced = 0 AND created_at >= ?1 AND (created_at > ?1 OR id > ?2)
-ORDER BY created_at, id LIMIT ?3
+FROM custom_events WHERE id > ?1 AND id <= ?2 AND +synced = 0 ORDER BY id LIMIT ?3
 `
 
 type ListPendingEventsParams struct {
-	At  int64
-	ID  int64
-	Lim int64
+	After int64
+	Upto  int64
+	Lim   int64
 }
 
 func (q *Queries) ListPendingEvents(ctx context.Context, arg ListPendingEventsParams) ([]CustomEvent, error) {
-	rows, err := q.db.QueryContext(ctx, listPendingEvents, arg.At, arg.ID, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, listPendingEvents, arg.After, arg.Upto, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -353,18 +409,17 @@ func (q *Queries) ListPendingEvents(ctx context.Context, arg ListPendingEventsPa
 const listPendingReadings = `-- name: ListPendingReadings :many
 SELECT id, trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,
     disk_used_bytes, disk_total_bytes, disk_free_bytes, metadata, synced, pushed_at
-FROM system_metrics WHERE synced = 0 AND created_at >= ?1 AND (created_at > ?1 OR id > ?2)
-ORDER BY created_at, id LIMIT ?3
+FROM system_metrics WHERE id > ?1 AND id <= ?2 AND +synced = 0 ORDER BY id LIMIT ?3
 `
 
 type ListPendingReadingsParams struct {
-	At  int64
-	ID  int64
-	Lim int64
+	After int64
+	Upto  int64
+	Lim   int64
 }
 
 func (q *Queries) ListPendingReadings(ctx context.Context, arg ListPendingReadingsParams) ([]SystemMetric, error) {
-	rows, err := q.db.QueryContext(ctx, listPendingReadings, arg.At, arg.ID, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, listPendingReadings, arg.After, arg.Upto, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -403,18 +458,17 @@ func (q *Queries) ListPendingReadings(ctx context.Context, arg ListPendingReadin
 const listPendingSpans = `-- name: ListPendingSpans :many
 SELECT id, trace_id, created_at, name, operation, session_id, agent,
     otel_trace_id, otel_span_id, otel_parent_span_id, duration_ms, status, error_message, metadata, synced, pushed_at
-FROM spans WHERE synced = 0 AND created_at >= ?1 AND (created_at > ?1 OR id > ?2)
-ORDER BY created_at, id LIMIT ?3
+FROM spans WHERE id > ?1 AND id <= ?2 AND +synced = 0 ORDER BY id LIMIT ?3
 `
 
 type ListPendingSpansParams struct {
-	At  int64
-	ID  int64
-	Lim int64
+	After int64
+	Upto  int64
+	Lim   int64
 }
 
 func (q *Queries) ListPendingSpans(ctx context.Context, arg ListPendingSpansParams) ([]Span, error) {
-	rows, err := q.db.QueryContext(ctx, listPendingSpans, arg.At, arg.ID, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, listPendingSpans, arg.After, arg.Upto, arg.Lim)
 	if err != nil {
 		return nil, err
 	}

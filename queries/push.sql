@@ -1,38 +1,52 @@
 -- Called by internal/push: reading on connections that cannot write, marking in jobs of
 -- the writer.
 
--- The next rows to be delivered of each table, the oldest first, after the last one
--- read. The index (synced, created_at) makes them cost the same however many wait.
+-- The next rows to be delivered of each table in order of arrival, which is that of the
+-- ids, whatever the clock said: after the last one read, and not so far on that many
+-- which do not wait would be read with them.
 
 -- name: ListPendingErrors :many
 SELECT id, trace_id, created_at, error_type, message, stack_trace, severity, metadata, synced, pushed_at
-FROM error_events WHERE synced = 0 AND created_at >= @at AND (created_at > @at OR id > @id)
-ORDER BY created_at, id LIMIT @lim;
+FROM error_events WHERE id > @after AND id <= @upto AND +synced = 0 ORDER BY id LIMIT @lim;
 
 -- name: ListPendingCalls :many
 SELECT id, trace_id, created_at, provider, model, input_text, output_text,
     prompt_tokens, completion_tokens, total_tokens, cost_usd, latency_ms, status, error_type, metadata, synced, pushed_at,
     session_id, agent, operation, otel_trace_id, otel_span_id, otel_parent_span_id,
     cache_read_tokens, cache_write_tokens, reasoning_tokens, ttft_ms, error_message, cost_source
-FROM llm_traces WHERE synced = 0 AND created_at >= @at AND (created_at > @at OR id > @id)
-ORDER BY created_at, id LIMIT @lim;
+FROM llm_traces WHERE id > @after AND id <= @upto AND +synced = 0 ORDER BY id LIMIT @lim;
 
 -- name: ListPendingSpans :many
 SELECT id, trace_id, created_at, name, operation, session_id, agent,
     otel_trace_id, otel_span_id, otel_parent_span_id, duration_ms, status, error_message, metadata, synced, pushed_at
-FROM spans WHERE synced = 0 AND created_at >= @at AND (created_at > @at OR id > @id)
-ORDER BY created_at, id LIMIT @lim;
+FROM spans WHERE id > @after AND id <= @upto AND +synced = 0 ORDER BY id LIMIT @lim;
 
 -- name: ListPendingEvents :many
 SELECT id, trace_id, created_at, name, session_id, metadata, synced, pushed_at
-FROM custom_events WHERE synced = 0 AND created_at >= @at AND (created_at > @at OR id > @id)
-ORDER BY created_at, id LIMIT @lim;
+FROM custom_events WHERE id > @after AND id <= @upto AND +synced = 0 ORDER BY id LIMIT @lim;
 
 -- name: ListPendingReadings :many
 SELECT id, trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,
     disk_used_bytes, disk_total_bytes, disk_free_bytes, metadata, synced, pushed_at
-FROM system_metrics WHERE synced = 0 AND created_at >= @at AND (created_at > @at OR id > @id)
-ORDER BY created_at, id LIMIT @lim;
+FROM system_metrics WHERE id > @after AND id <= @upto AND +synced = 0 ORDER BY id LIMIT @lim;
+
+-- The id of the first row that waits after another, 0 if there is none. It reads the
+-- index entries of all that wait, and no row.
+
+-- name: FirstPendingError :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM error_events WHERE synced = 0 AND +id > @after;
+
+-- name: FirstPendingCall :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM llm_traces WHERE synced = 0 AND +id > @after;
+
+-- name: FirstPendingSpan :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM spans WHERE synced = 0 AND +id > @after;
+
+-- name: FirstPendingEvent :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM custom_events WHERE synced = 0 AND +id > @after;
+
+-- name: FirstPendingReading :one
+SELECT CAST(COALESCE(MIN(+id), 0) AS INTEGER) FROM system_metrics WHERE synced = 0 AND +id > @after;
 
 -- When the oldest row that waits happened, for each table; the largest integer if none waits.
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func TestFill(t *testing.T) {
 	}
 	var calls []db.LLMTrace
 	err := st.Read(t.Context(), func(q *db.Queries) (err error) {
-		calls, err = q.ListPendingCalls(t.Context(), db.ListPendingCallsParams{Lim: 10_000})
+		calls, err = q.ListPendingCalls(t.Context(), db.ListPendingCallsParams{Upto: math.MaxInt64, Lim: 10_000})
 		return err
 	})
 	if err != nil || len(calls) < 200 {

@@ -3,6 +3,7 @@ package hoststat_test
 import (
 	"context"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,7 +71,7 @@ func (x *world) wait(d time.Duration) {
 func (x *world) rows() (rows []db.SystemMetric) {
 	x.t.Helper()
 	err := x.st.Read(context.Background(), func(q *db.Queries) (err error) {
-		rows, err = q.ListPendingReadings(context.Background(), db.ListPendingReadingsParams{Lim: 1_000_000})
+		rows, err = q.ListPendingReadings(context.Background(), db.ListPendingReadingsParams{Upto: math.MaxInt64, Lim: 1_000_000})
 		return err
 	})
 	if err != nil {

@@ -19,10 +19,16 @@ const maxBatch = 500
 // the batch has room for it or not, and texts may be long.
 const pageRows = 50
 
+// reach is how far on rows are looked for before it is asked where the next one is: what
+// lies between may be delivered, and would be read for nothing.
+const reach = 10_000
+
 // kind is a table whose rows are delivered. A batch has rows of one.
 type kind struct {
 	name string // in the ledger
 	read func(ctx context.Context, q *db.Queries, b *batch) (rows int, err error)
+	// first returns the id of the first row that waits after another, 0 if none does.
+	first func(ctx context.Context, q *db.Queries, after int64) (int64, error)
 	// The next three change one row and return how many that were.
 	mark   func(ctx context.Context, tx *writer.Tx, id, at int64) (int64, error)
 	giveUp func(ctx context.Context, tx *writer.Tx, id int64) (int64, error)
@@ -36,8 +42,11 @@ var kinds = [...]kind{
 	{
 		name: writer.KindError,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingErrors(ctx, db.ListPendingErrorsParams{At: b.at, ID: b.id, Lim: b.page()})
-			return each(b, rows, err, func(r *db.ErrorEvent) (int64, int64, string) { return r.ID, r.CreatedAt, r.TraceID }, encoder.errorEvent)
+			rows, err := q.ListPendingErrors(ctx, db.ListPendingErrorsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			return each(b, rows, err, func(r *db.ErrorEvent) (int64, string) { return r.ID, r.TraceID }, encoder.errorEvent)
+		},
+		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
+			return q.FirstPendingError(ctx, after)
 		},
 		mark: func(ctx context.Context, tx *writer.Tx, id, at int64) (int64, error) {
 			return tx.MarkError(ctx, db.MarkErrorParams{At: &at, ID: id})
@@ -50,8 +59,11 @@ var kinds = [...]kind{
 	{
 		name: writer.KindCall,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingCalls(ctx, db.ListPendingCallsParams{At: b.at, ID: b.id, Lim: b.page()})
-			return each(b, rows, err, func(r *db.LLMTrace) (int64, int64, string) { return r.ID, r.CreatedAt, r.TraceID }, encoder.call)
+			rows, err := q.ListPendingCalls(ctx, db.ListPendingCallsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			return each(b, rows, err, func(r *db.LLMTrace) (int64, string) { return r.ID, r.TraceID }, encoder.call)
+		},
+		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
+			return q.FirstPendingCall(ctx, after)
 		},
 		mark: func(ctx context.Context, tx *writer.Tx, id, at int64) (int64, error) {
 			return tx.MarkCall(ctx, db.MarkCallParams{At: &at, ID: id})
@@ -64,8 +76,11 @@ var kinds = [...]kind{
 	{
 		name: writer.KindSpan,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingSpans(ctx, db.ListPendingSpansParams{At: b.at, ID: b.id, Lim: b.page()})
-			return each(b, rows, err, func(r *db.Span) (int64, int64, string) { return r.ID, r.CreatedAt, r.TraceID }, encoder.span)
+			rows, err := q.ListPendingSpans(ctx, db.ListPendingSpansParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			return each(b, rows, err, func(r *db.Span) (int64, string) { return r.ID, r.TraceID }, encoder.span)
+		},
+		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
+			return q.FirstPendingSpan(ctx, after)
 		},
 		mark: func(ctx context.Context, tx *writer.Tx, id, at int64) (int64, error) {
 			return tx.MarkSpan(ctx, db.MarkSpanParams{At: &at, ID: id})
@@ -78,8 +93,11 @@ var kinds = [...]kind{
 	{
 		name: writer.KindEvent,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingEvents(ctx, db.ListPendingEventsParams{At: b.at, ID: b.id, Lim: b.page()})
-			return each(b, rows, err, func(r *db.CustomEvent) (int64, int64, string) { return r.ID, r.CreatedAt, r.TraceID }, encoder.event)
+			rows, err := q.ListPendingEvents(ctx, db.ListPendingEventsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			return each(b, rows, err, func(r *db.CustomEvent) (int64, string) { return r.ID, r.TraceID }, encoder.event)
+		},
+		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
+			return q.FirstPendingEvent(ctx, after)
 		},
 		mark: func(ctx context.Context, tx *writer.Tx, id, at int64) (int64, error) {
 			return tx.MarkEvent(ctx, db.MarkEventParams{At: &at, ID: id})
@@ -92,8 +110,11 @@ var kinds = [...]kind{
 	{
 		name: writer.KindReading,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingReadings(ctx, db.ListPendingReadingsParams{At: b.at, ID: b.id, Lim: b.page()})
-			return each(b, rows, err, func(r *db.SystemMetric) (int64, int64, string) { return r.ID, r.CreatedAt, r.TraceID }, encoder.reading)
+			rows, err := q.ListPendingReadings(ctx, db.ListPendingReadingsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			return each(b, rows, err, func(r *db.SystemMetric) (int64, string) { return r.ID, r.TraceID }, encoder.reading)
+		},
+		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
+			return q.FirstPendingReading(ctx, after)
 		},
 		mark: func(ctx context.Context, tx *writer.Tx, id, at int64) (int64, error) {
 			return tx.MarkReading(ctx, db.MarkReadingParams{At: &at, ID: id})
@@ -168,7 +189,7 @@ type batch struct {
 	limit   int // of rows
 	maxSize int // of their encoding
 
-	at, id   int64 // created_at and id of the last row read
+	last     int64 // id from which on rows are read
 	ids      []int64
 	traceIDs []string
 	full     bool
@@ -185,26 +206,35 @@ func (b *batch) page() int64 {
 	return page
 }
 
-// fill reads rows until the batch is full or none is left.
-func (b *batch) fill(ctx context.Context, q *db.Queries) error {
+// fill reads rows until the batch is full or none is left. after is the last row of the
+// batch before, or 0 if that is not known.
+func (b *batch) fill(ctx context.Context, q *db.Queries, after int64) error {
 	b.ids, b.traceIDs = b.ids[:0], b.traceIDs[:0]
-	b.at, b.id, b.full = math.MinInt64, 0, false
+	b.last, b.full = after, false
 	b.enc.begin(b.kind.name)
+	known := after > 0 // that there is something near
 	for !b.full && len(b.ids) < b.limit {
-		want := int(b.page())
+		if !known {
+			first, err := b.kind.first(ctx, q, b.last)
+			if err != nil || first == 0 {
+				return err
+			}
+			b.last = first - 1
+		}
+		upto, want := b.last+reach, int(b.page())
 		rows, err := b.kind.read(ctx, q, b)
 		if err != nil {
 			return err
 		}
-		if rows < want {
-			break
+		if known = rows == want; !known && !b.full {
+			b.last = upto
 		}
 	}
 	return nil
 }
 
 // each adds rows to the batch until it is full.
-func each[T any](b *batch, rows []T, err error, key func(*T) (id, at int64, traceID string), encode func(encoder, *T)) (int, error) {
+func each[T any](b *batch, rows []T, err error, key func(*T) (id int64, traceID string), encode func(encoder, *T)) (int, error) {
 	if err != nil {
 		return 0, err
 	}
@@ -216,8 +246,8 @@ func each[T any](b *batch, rows []T, err error, key func(*T) (id, at int64, trac
 			break
 		}
 		var traceID string
-		b.id, b.at, traceID = key(&rows[i])
-		b.ids = append(b.ids, b.id)
+		b.last, traceID = key(&rows[i])
+		b.ids = append(b.ids, b.last)
 		b.traceIDs = append(b.traceIDs, traceID)
 	}
 	return len(rows), nil

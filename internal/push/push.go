@@ -90,6 +90,7 @@ type Pusher struct {
 	batch    batch
 	pace     int               // rows that a batch may have, for a slow connection
 	searches map[string]search // by kind, for errors come in between
+	settled  map[string]int64  // by kind: the last row that was delivered or given up; 0 if not known
 	failures int               // attempts in a row
 	givenUp  int               // events in a row
 	failedAt time.Time
@@ -148,7 +149,7 @@ func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) (
 	}
 	opts.Instance.ID = meta.Instance
 	p := &Pusher{
-		st: st, w: w, opts: opts, client: c, pace: maxBatch, searches: make(map[string]search),
+		st: st, w: w, opts: opts, client: c, pace: maxBatch, searches: make(map[string]search), settled: make(map[string]int64),
 		now: make(chan chan Result), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.batch = batch{enc: newEncoder(opts), maxSize: opts.MaxBytes}
@@ -301,7 +302,7 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 	b.kind, b.limit = k, min(p.pace, cmp.Or(p.searches[k.name].limit, maxBatch))
 	var meta db.PushMetaRow
 	err = p.st.Read(ctx, func(q *db.Queries) error {
-		if err := b.fill(ctx, q); err != nil {
+		if err := b.fill(ctx, q, p.settled[k.name]); err != nil {
 			return err
 		}
 		meta, err = q.PushMeta(ctx)
@@ -312,7 +313,8 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return false, p.unable(ctx, err), err
 	}
 	if len(b.ids) == 0 {
-		return true, 0, nil // deleted meanwhile
+		p.settled[k.name] = 0 // what waits was released from quarantine, or is deleted by now
+		return true, 0, nil
 	}
 	id := b.batchID(p.opts.Instance.ID)
 	began := time.Now()
@@ -417,6 +419,7 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 		r.Delivered += n
 		p.recovered()
 		p.givenUp = 0
+		p.settled[b.kind.name] = b.ids[len(b.ids)-1]
 		left := max(s.suspects-len(b.ids), 0) // what was rejected is among them
 		p.searches[b.kind.name] = search{left, left}
 		return true, 0, nil
@@ -426,6 +429,7 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 			return true, 0, nil
 		}
 		r.Quarantined += n
+		p.settled[b.kind.name] = b.ids[0]
 		left := max(s.suspects-1, 0)
 		p.searches[b.kind.name] = search{left, left}
 		p.opts.Log.Warn("the remote rejects an event; it is put into quarantine", "kind", b.kind.name, "trace_id", b.traceIDs[0], "reason", v.reason)

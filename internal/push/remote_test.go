@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -201,19 +202,19 @@ func (x *world) check() {
 	}
 	var waiting int64
 	err := x.st.Read(context.Background(), func(q *db.Queries) error {
-		calls, err := q.ListPendingCalls(context.Background(), db.ListPendingCallsParams{Lim: 1_000_000})
+		calls, err := q.ListPendingCalls(context.Background(), db.ListPendingCallsParams{Upto: math.MaxInt64, Lim: 1_000_000})
 		if err != nil {
 			return err
 		}
-		failures, err := q.ListPendingErrors(context.Background(), db.ListPendingErrorsParams{Lim: 1_000_000})
+		failures, err := q.ListPendingErrors(context.Background(), db.ListPendingErrorsParams{Upto: math.MaxInt64, Lim: 1_000_000})
 		if err != nil {
 			return err
 		}
-		spans, err := q.ListPendingSpans(context.Background(), db.ListPendingSpansParams{Lim: 1_000_000})
+		spans, err := q.ListPendingSpans(context.Background(), db.ListPendingSpansParams{Upto: math.MaxInt64, Lim: 1_000_000})
 		if err != nil {
 			return err
 		}
-		events, err := q.ListPendingEvents(context.Background(), db.ListPendingEventsParams{Lim: 1_000_000})
+		events, err := q.ListPendingEvents(context.Background(), db.ListPendingEventsParams{Upto: math.MaxInt64, Lim: 1_000_000})
 		waiting = int64(len(calls) + len(failures) + len(spans) + len(events))
 		return err
 	})
