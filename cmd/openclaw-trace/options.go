@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -71,7 +72,7 @@ func pushOptions(cfg *config.Config, version string, log *slog.Logger) (*push.Op
 	o := &push.Options{
 		Endpoint: cfg.PushEndpoint.Reveal(), Format: cfg.PushFormat, Interval: cfg.PushInterval, Timeout: cfg.PushTimeout,
 		MaxBytes: int(cfg.PushMaxBytes), Compression: cfg.PushCompression, Headers: cfg.PushHeaders, Token: cfg.PushToken.Reveal(),
-		Instance: push.Instance{AgentID: cfg.AgentID, Version: version}, Log: log,
+		Instance: push.Instance{AgentID: cfg.AgentID, Version: version}, Log: log, Proxy: http.ProxyFromEnvironment,
 		Mask: redact.New(redact.Options{Secrets: cfg.Secrets()}), // whatever OCT_REDACT says of what the agent sends
 	}
 	o.Instance.Host, _ = os.Hostname() // without one it is left out

@@ -107,6 +107,24 @@ func TestKilledBeforeTheMark(t *testing.T) {
 	}
 }
 
+// The proxy of the environment is asked for the remote.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 100)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.Host
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(proxy.Close)
+	in := newInstance(t, dbPath(t), "OCT_PUSH_ENDPOINT=https://remote.example/in", "OCT_PUSH_INTERVAL=1s", "HTTPS_PROXY="+proxy.URL)
+	p := in.start()
+	send(in, 1)
+	if got := <-asked; got != "CONNECT remote.example:443" {
+		t.Errorf("the proxy was asked for %s", got)
+	}
+	p.stop()
+}
+
 // A remote that hangs does not keep the process from ending in time and in order.
 func TestStopWhileRemoteHangs(t *testing.T) {
 	t.Parallel()

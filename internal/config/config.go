@@ -73,7 +73,7 @@ type Config struct {
 
 	ShutdownTimeout time.Duration `env:"OCT_SHUTDOWN_TIMEOUT, default=8s" min:"1ms" help:"Time that all steps of stopping may take together. Docker kills after 10s unless told otherwise."`
 
-	PushEndpoint URL `env:"OCT_PUSH_ENDPOINT" accepts:"an http or https URL with a host" help:"Where events are forwarded to: the URL itself with the format json, its base with otlp. While it is unset nothing is forwarded. By http only to a loopback address, unless OCT_PUSH_INSECURE is set. Its user info and query are never shown."`
+	PushEndpoint URL `env:"OCT_PUSH_ENDPOINT" accepts:"an http or https URL with a host" help:"Where events are forwarded to: the URL itself with the format json, its base with otlp. While it is unset nothing is forwarded. By http only to a loopback address, unless OCT_PUSH_INSECURE is set. Its user info and query are never shown. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are obeyed."`
 
 	PushFormat string `env:"OCT_PUSH_FORMAT, default=json" oneof:"json otlp" help:"How events are forwarded: json is the envelope of docs/push.schema.json, otlp is OTLP over HTTP in protobuf, to /v1/traces, /v1/logs and /v1/metrics below the endpoint."`
 

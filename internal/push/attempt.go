@@ -118,6 +118,8 @@ func plain(err error, timeout time.Duration) string {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	dial, isDial := errors.AsType[*net.OpError](err)
 	switch {
+	case isDial && dial.Op == "proxyconnect":
+		return "the proxy of HTTPS_PROXY or HTTP_PROXY: " + plain(dial.Err, timeout)
 	case isDial && dial.Op == "dial" && dial.Timeout():
 		return "no connection within " + min(dialTimeout, timeout).String()
 	case errors.Is(err, context.DeadlineExceeded):
@@ -157,6 +159,7 @@ func newClient(o Options) (*client, error) {
 		dial = new(net.Dialer).DialContext
 	}
 	transport := &http.Transport{
+		Proxy: o.Proxy,
 		// A dial is not ended with the request that it was begun for.
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)

@@ -8,12 +8,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +175,52 @@ func TestTLS(t *testing.T) {
 	}
 	if err := (&push.Options{CA: []byte("no certificate")}).Validate(); err == nil || !strings.Contains(err.Error(), "OCT_PUSH_CA_FILE") {
 		t.Errorf("a file without certificates: %v", err)
+	}
+}
+
+// A proxy passes on what it cannot read.
+func TestProxy(t *testing.T) {
+	cert, ca := certificate(t, func(*x509.Certificate) {})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	srv.StartTLS()
+	defer srv.Close()
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.Host)
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the proxy sees the token")
+		}
+		up, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer up.Close()
+		w.WriteHeader(http.StatusOK)
+		down, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer down.Close()
+		go io.Copy(up, down)
+		io.Copy(down, up)
+	}))
+	defer proxy.Close()
+	u, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := func(o *push.Options) {
+		o.Endpoint, o.CA, o.Token, o.Proxy = srv.URL, ca, "the-token", http.ProxyURL(u)
+	}
+	if r, books := once(t, through); r.Error != "" || books.Delivered != 1 || !slices.Equal(asked, []string{"CONNECT " + srv.Listener.Addr().String()}) {
+		t.Errorf("%+v, books %+v, the proxy was asked for %v", r, books, asked)
+	}
+	proxy.Close()
+	if r, _ := once(t, through); r.Error != "the proxy of HTTPS_PROXY or HTTP_PROXY: the connection was refused" || r.Pending != 1 {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,7 +47,8 @@ type Options struct {
 	Mask        *redact.Masker // for what the remote says
 	Log         *slog.Logger
 
-	Dial func(ctx context.Context, network, address string) (net.Conn, error) // nil is the network's
+	Proxy func(*http.Request) (*url.URL, error)                                // nil is none
+	Dial  func(ctx context.Context, network, address string) (net.Conn, error) // nil is the network's
 }
 
 // Instance says to a remote who sends.
