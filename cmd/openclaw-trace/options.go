@@ -160,7 +160,7 @@ func dashboardOptions(cfg *config.Config, version string, server *api.Server, lo
 		},
 	}
 	if cfg.AuthToken != "" {
-		o.LogIn = server.LogIn
+		o.LogIn, o.LogOut = server.LogIn, server.LogOut
 	}
 	return o
 }

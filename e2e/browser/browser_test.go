@@ -281,6 +281,12 @@ func TestToken(t *testing.T) {
 	b.until(`!document.querySelector("#live").hidden && !document.querySelector("#live").classList.contains("lost")`)
 	s.call("Seen by who may.")
 	b.until(`document.body.innerText.includes("Seen by who may.")`)
+	b.size(390, 844)
+	b.is(`document.documentElement.scrollWidth <= 390`)
+	b.click(`[action="/logout"] button`)
+	b.until(`location.pathname === "/login" && document.readyState === "complete"`)
+	b.open("/calls")
+	b.until(`location.pathname === "/login"`)
 }
 
 // On paper there is no navigation.

@@ -119,6 +119,13 @@ func (s *Server) LogIn(r *http.Request, token string) (*http.Cookie, int, error)
 	return &c, http.StatusOK, nil
 }
 
+// LogOut returns what takes the place of a cookie of LogIn.
+func (s *Server) LogOut() *http.Cookie {
+	c := s.doors.cookie
+	c.Value, c.MaxAge = "", -1
+	return &c
+}
+
 // knows tells whether host is a name of ours. Any other came from a name in somebody
 // else's DNS that was pointed here.
 func (d *doors) knows(host string) bool {

@@ -43,7 +43,9 @@ type Options struct {
 	// LogIn returns the cookie for who knows the token, or a status and an error for who
 	// does not; nil where there is no token.
 	LogIn func(r *http.Request, token string) (*http.Cookie, int, error)
-	Log   *slog.Logger
+	// LogOut returns what takes that cookie's place; nil where LogIn is.
+	LogOut func() *http.Cookie
+	Log    *slog.Logger
 }
 
 // Session is an open database as pages see it.
@@ -122,6 +124,7 @@ var pages = []page{
 	{"POST /push", "/push", nil, nil, (*request).pushNow},
 	{"GET /login", "", []string{"next"}, nil, (*request).login},
 	{"POST /login", "", nil, nil, (*request).logIn},
+	{"POST /logout", "", nil, nil, (*request).logOut},
 }
 
 // Patterns returns at which patterns of http.ServeMux to mount a Dashboard. Those of open
@@ -131,7 +134,7 @@ func Patterns() (locked, open []string) {
 		method, path, _ := strings.Cut(p.pattern, " ")
 		switch {
 		case path == "/login" && method == http.MethodGet:
-			open = append(open, path, "/static/")
+			open = append(open, path, "/logout", "/static/")
 		case method == http.MethodGet:
 			locked = append(locked, path)
 		}

@@ -63,6 +63,7 @@ func (r *request) header() h.Node {
 			h.Button(h.Type("button"), h.Class("live"), h.ID("live"), h.Hidden(), h.Aria("pressed", "true"), h.Data("stream", r.stream()), h.Span(h.Class("dot")), h.Span(h.Class("word"), h.Text("Live"))),
 			h.Button(h.Type("button"), h.ID("theme"), h.Hidden(), h.Title("Light or dark (t)"), h.Aria("label", "Light or dark"), h.Text("◐")),
 			h.Button(h.Type("button"), h.ID("keys"), h.Hidden(), h.Title("Keys (?)"), h.Aria("label", "Keys"), h.Text("?")),
+			h.If(r.d.opts.LogOut != nil, h.Form(h.Method("post"), h.Action("/logout"), h.Button(h.Type("submit"), h.Text("Log out")))),
 		),
 	)
 }

@@ -204,6 +204,15 @@ func (r *request) logIn() (*answer, error) {
 	return &answer{redirect: next, cookie: cookie}, nil
 }
 
+// logOut takes the cookie away. That of another browser stays: it follows from the token.
+func (r *request) logOut() (*answer, error) {
+	a := &answer{redirect: "/login"}
+	if r.d.opts.LogOut != nil {
+		a.cookie = r.d.opts.LogOut()
+	}
+	return a, nil
+}
+
 // local returns where to go after the log-in: a page of ours, whatever the URL said.
 func local(next string) string {
 	u, err := url.Parse(next)
