@@ -233,11 +233,17 @@ func TestWithoutScript(t *testing.T) {
 	with, without := s.tab(t), s.tab(t)
 	without.scripts(false)
 	for _, path := range []string{"/", "/calls", "/calls/" + id(kindCall, 101), "/sessions", "/errors", "/push"} {
-		with.open(path)
-		without.open(path)
 		const links = `[...document.querySelectorAll("main a")].length`
-		if a, b := js[int](with, links), js[int](without, links); a != b || b == 0 {
-			t.Errorf("%s has %d links with scripts and %d without", path, a, b)
+		for tries := 1; ; tries++ { // the host is measured meanwhile, which may be the first time
+			with.open(path)
+			without.open(path)
+			a, b := js[int](with, links), js[int](without, links)
+			if a == b && b > 0 {
+				break
+			}
+			if tries == 5 {
+				t.Fatalf("%s has %d links with scripts and %d without", path, a, b)
+			}
 		}
 		without.is(`[...document.querySelectorAll(".tools button")].every((b) => b.hidden)`)
 	}
