@@ -208,6 +208,17 @@ func (q *Queries) GetSession(ctx context.Context, sessionID string) (Session, er
 	return i, err
 }
 
+const lastCall = `-- name: LastCall :one
+SELECT CAST(COALESCE(MAX(id), 0) AS INTEGER) AS id FROM llm_traces
+`
+
+func (q *Queries) LastCall(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastCall)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const listArrivedCalls = `-- name: ListArrivedCalls :many
 
 SELECT id, trace_id, created_at, provider, model,
@@ -2066,6 +2077,70 @@ func (q *Queries) SpanWindow(ctx context.Context, arg SpanWindowParams) (int64, 
 	return created_at, err
 }
 
+const sumArrivedSessions = `-- name: SumArrivedSessions :many
+SELECT CAST(created_at / 3600000 AS INTEGER) AS hour, session_id, CAST(MAX(created_at) AS INTEGER) AS last_at,
+    CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
+    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
+    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
+    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
+    CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
+    CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
+FROM llm_traces WHERE id > ?1 AND id <= ?2 AND session_id IS NOT NULL
+GROUP BY 1, 2
+`
+
+type SumArrivedSessionsParams struct {
+	After int64
+	Upto  int64
+}
+
+type SumArrivedSessionsRow struct {
+	Hour             int64
+	SessionID        *string
+	LastAt           int64
+	Calls            int64
+	Failed           int64
+	PromptTokens     int64
+	CompletionTokens int64
+	CostNanoUSD      int64
+	Unmetered        int64
+	Unpriced         int64
+}
+
+func (q *Queries) SumArrivedSessions(ctx context.Context, arg SumArrivedSessionsParams) ([]SumArrivedSessionsRow, error) {
+	rows, err := q.db.QueryContext(ctx, sumArrivedSessions, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SumArrivedSessionsRow
+	for rows.Next() {
+		var i SumArrivedSessionsRow
+		if err := rows.Scan(
+			&i.Hour,
+			&i.SessionID,
+			&i.LastAt,
+			&i.Calls,
+			&i.Failed,
+			&i.PromptTokens,
+			&i.CompletionTokens,
+			&i.CostNanoUSD,
+			&i.Unmetered,
+			&i.Unpriced,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sumLatency = `-- name: SumLatency :many
 SELECT CAST((l.start_at - CAST(?1 AS INTEGER)) / CAST(?2 AS INTEGER) AS INTEGER) AS part, l.bucket, CAST(SUM(l.n) AS INTEGER) AS n
 FROM (
@@ -2343,23 +2418,28 @@ func (q *Queries) SumSessionSince(ctx context.Context, arg SumSessionSinceParams
 }
 
 const sumSessions = `-- name: SumSessions :many
-SELECT session_id, CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
+
+SELECT CAST(created_at / 3600000 AS INTEGER) AS hour, session_id, CAST(MAX(created_at) AS INTEGER) AS last_at,
+    CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
     CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
     CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
     CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
     CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
     CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
-FROM llm_traces WHERE created_at >= ?1 AND created_at < ?2 AND session_id IS NOT NULL
-GROUP BY session_id
+FROM llm_traces WHERE created_at >= ?1 AND created_at < ?2 AND id <= ?3 AND session_id IS NOT NULL
+GROUP BY 1, 2
 `
 
 type SumSessionsParams struct {
 	Low  int64
 	High int64
+	Upto int64
 }
 
 type SumSessionsRow struct {
+	Hour             int64
 	SessionID        *string
+	LastAt           int64
 	Calls            int64
 	Failed           int64
 	PromptTokens     int64
@@ -2369,8 +2449,10 @@ type SumSessionsRow struct {
 	Unpriced         int64
 }
 
+// What sessions used in each hour: of the calls of a time range up to an id, and of those
+// that came between two ids.
 func (q *Queries) SumSessions(ctx context.Context, arg SumSessionsParams) ([]SumSessionsRow, error) {
-	rows, err := q.db.QueryContext(ctx, sumSessions, arg.Low, arg.High)
+	rows, err := q.db.QueryContext(ctx, sumSessions, arg.Low, arg.High, arg.Upto)
 	if err != nil {
 		return nil, err
 	}
@@ -2379,7 +2461,9 @@ func (q *Queries) SumSessions(ctx context.Context, arg SumSessionsParams) ([]Sum
 	for rows.Next() {
 		var i SumSessionsRow
 		if err := rows.Scan(
+			&i.Hour,
 			&i.SessionID,
+			&i.LastAt,
 			&i.Calls,
 			&i.Failed,
 			&i.PromptTokens,

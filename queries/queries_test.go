@@ -325,6 +325,8 @@ var plans = map[string][]string{
 	},
 	"NextReading": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at>? AND created_at<?)"},
 	"SpanWindow":  {"SEARCH spans USING COVERING INDEX idx_spans_created (created_at>? AND created_at<?)"},
+	"LastCall":           {"SEARCH llm_traces"},
+	"SumArrivedSessions": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "USE TEMP B-TREE FOR GROUP BY"},
 	"SumLatency": {
 		"CO-ROUTINE l",
 		"COMPOUND QUERY",

@@ -224,15 +224,33 @@ WHERE last_at >= @low AND first_at < @high AND (first_at >= @low AND last_at < @
     AND (CAST(@text AS TEXT) = '' OR instr(lower(session_id), @text) > 0 OR instr(lower(agent), @text) > 0)
 ORDER BY cost_nano_usd DESC, last_at DESC LIMIT @lim;
 
+-- What sessions used in each hour: of the calls of a time range up to an id, and of those
+-- that came between two ids.
+
 -- name: SumSessions :many
-SELECT session_id, CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
+SELECT CAST(created_at / 3600000 AS INTEGER) AS hour, session_id, CAST(MAX(created_at) AS INTEGER) AS last_at,
+    CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
     CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
     CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
     CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
     CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
     CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
-FROM llm_traces WHERE created_at >= @low AND created_at < @high AND session_id IS NOT NULL
-GROUP BY session_id;
+FROM llm_traces WHERE created_at >= @low AND created_at < @high AND id <= @upto AND session_id IS NOT NULL
+GROUP BY 1, 2;
+
+-- name: SumArrivedSessions :many
+SELECT CAST(created_at / 3600000 AS INTEGER) AS hour, session_id, CAST(MAX(created_at) AS INTEGER) AS last_at,
+    CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
+    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
+    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
+    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
+    CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
+    CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
+FROM llm_traces WHERE id > @after AND id <= @upto AND session_id IS NOT NULL
+GROUP BY 1, 2;
+
+-- name: LastCall :one
+SELECT CAST(COALESCE(MAX(id), 0) AS INTEGER) AS id FROM llm_traces;
 
 -- Sums, exact at any moment: whole days and hours from usage, what is left over at
 -- both ends from the calls, and the calls of the last second, which usage does not
