@@ -74,7 +74,9 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // callID returns the id of the i-th call of crowd.
-func callID(i int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", i*2_654_435_761&0xffff_ffff, i) }
+func callID(i int) string {
+	return fmt.Sprintf("%08x-0000-4000-8000-%012x", i*2_654_435_761&0xffff_ffff, i)
+}
 
 // crowd stores n calls of some days, and a span for each tenth.
 func (f *fixture) crowd(n, days int) {

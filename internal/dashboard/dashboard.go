@@ -85,6 +85,7 @@ type Dashboard struct {
 	opts   Options
 	mux    *http.ServeMux
 	static static
+	memory memory
 }
 
 // New returns a Dashboard.
@@ -328,7 +329,7 @@ func (r *request) ask(f func(context.Context, *view.View) error) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second) // so that no page holds the log for long
 	defer cancel()
-	return read(ctx, s.Store, func(v *view.View) error { return f(ctx, v) })
+	return r.d.read(ctx, s, func(v *view.View) error { return f(ctx, v) })
 }
 
 // times returns a filter that wants the same range, and everything in it.
