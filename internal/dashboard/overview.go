@@ -22,7 +22,7 @@ func (r *request) overview() (*answer, error) {
 		top       *view.TopSessions
 		calls     view.List[view.CallRow]
 		failed    view.List[view.Entry]
-		host      *view.System
+		host      *view.Memory
 		extent    view.Extent
 	)
 	failures := r.times()
@@ -49,7 +49,7 @@ func (r *request) overview() (*answer, error) {
 		if failed, err = v.Entries(ctx, view.ErrorKinds, failures, view.Page{Limit: 5}); err != nil {
 			return err
 		}
-		host, err = v.System(ctx, r.filter, 48)
+		host, err = v.Memory(ctx, r.filter, 48)
 		return err
 	})
 	if err != nil {
@@ -88,7 +88,7 @@ func tile(href, label string, value h.Node, class string, below ...h.Node) h.Nod
 
 func sub(nodes ...h.Node) h.Node { return h.Span(h.Class("sub"), h.Group(nodes)) }
 
-func (r *request) tiles(s, before *view.Stats, host *view.System) []h.Node {
+func (r *request) tiles(s, before *view.Stats, host *view.Memory) []h.Node {
 	t := s.Total
 	var calls, costs, tokens, failures, latency []float64
 	for _, b := range s.Series {
@@ -190,15 +190,18 @@ func compare(now, before float64) string {
 	return sign + digits(math.Round(change)) + "% on before"
 }
 
-func (r *request) memoryTile(host *view.System) h.Node {
+func (r *request) memoryTile(host *view.Memory) h.Node {
 	href := link("/system", r.times())
 	last := host.Last
 	if last == nil || last.MemTotal == nil || last.MemAvail == nil {
 		return tile(href, "Memory", none(), "", sub(h.Text("no readings of the host")))
 	}
-	used := make([]float64, len(host.Points))
-	for i, p := range host.Points {
-		used[i] = avg(p.MemUsed)
+	used := make([]float64, len(host.Used))
+	for i, bytes := range host.Used {
+		used[i] = nan
+		if bytes != nil {
+			used[i] = float64(*bytes)
+		}
 	}
 	now := *last.MemTotal - *last.MemAvail
 	class := ""
@@ -210,13 +213,6 @@ func (r *request) memoryTile(host *view.System) h.Node {
 		text += ", " + since(age)
 	}
 	return tile(href, "Memory", h.Text(size(float64(now))), class, sub(h.Text(text)), chart.Spark(used))
-}
-
-func avg(s *view.Stat) float64 {
-	if s == nil {
-		return nan
-	}
-	return s.Avg
 }
 
 func (r *request) pushTile() h.Node {

@@ -15,21 +15,21 @@ type memory struct {
 	mu       sync.Mutex
 	store    *store.Store
 	revision int64
-	hours    *view.Hours
+	sums     *view.SessionSums
 }
 
 // of returns what is remembered of a database that is as it was.
-func (m *memory) of(s *Session) *view.Hours {
+func (m *memory) of(s *Session) *view.SessionSums {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if revision := s.Writer.Revision(); m.hours == nil || m.store != s.Store || m.revision != revision {
-		m.store, m.revision, m.hours = s.Store, revision, new(view.Hours)
+	if revision := s.Writer.Revision(); m.sums == nil || m.store != s.Store || m.revision != revision {
+		m.store, m.revision, m.sums = s.Store, revision, new(view.SessionSums)
 	}
-	return m.hours
+	return m.sums
 }
 
 // read runs f on a View of the database.
 func (d *Dashboard) read(ctx context.Context, s *Session, f func(*view.View) error) error {
-	hours := d.memory.of(s) // before anything is read
-	return s.Store.Read(ctx, func(q *db.Queries) error { return f(view.Remembering(q, time.Now(), hours)) })
+	known := d.memory.of(s) // before anything is read
+	return s.Store.Read(ctx, func(q *db.Queries) error { return f(view.Remembering(q, time.Now(), known)) })
 }

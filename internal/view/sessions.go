@@ -95,7 +95,7 @@ func (v *View) TopSessions(ctx context.Context, f Filter, n int) (*TopSessions, 
 	top := &TopSessions{Rows: make([]Session, 0, n)}
 	known := make(map[string]bool)        // those in top
 	matching := make(map[string]*Session) // those that reach out, if the filter is narrow
-	if narrow || !v.hours.holds(v.now, low, high) {
+	if narrow || !v.known.holds(v.now, low, high) {
 		params.Inside, params.Lim = 1, int64(n)
 		inside, err := v.q.ListDearSessions(ctx, params)
 		if err != nil {
@@ -123,7 +123,7 @@ func (v *View) TopSessions(ctx context.Context, f Filter, n int) (*TopSessions, 
 			matching[s.ID] = &s
 		}
 	}
-	totals, searchedTo, err := v.hours.sum(ctx, v.q, v.now, low, high)
+	totals, searchedTo, err := v.known.sum(ctx, v.q, v.now, low, high)
 	if err != nil {
 		return nil, err
 	}

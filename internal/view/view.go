@@ -32,17 +32,17 @@ var (
 type View struct {
 	q     *db.Queries
 	now   time.Time
-	hours *Hours
+	known *SessionSums
 }
 
 // New returns a View that reads through q, which must not be able to write.
 func New(q *db.Queries) *View { return At(q, time.Now()) }
 
 // At is New as of another moment, for an answer that takes several views.
-func At(q *db.Queries, now time.Time) *View { return Remembering(q, now, new(Hours)) }
+func At(q *db.Queries, now time.Time) *View { return Remembering(q, now, new(SessionSums)) }
 
 // Remembering is At with what earlier answers took long to find out.
-func Remembering(q *db.Queries, now time.Time, hours *Hours) *View { return &View{q, now, hours} }
+func Remembering(q *db.Queries, now time.Time, known *SessionSums) *View { return &View{q, now, known} }
 
 // Now returns the moment that relative times are counted from.
 func (v *View) Now() time.Time { return v.now }

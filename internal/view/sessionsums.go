@@ -12,28 +12,28 @@ import (
 	"github.com/kon-rad/openclaw-trace/db"
 )
 
-// Hours remembers what each session used in the whole hours that were asked about, so
-// that their calls are read once and not for each answer. No table holds it, since where
-// sessions are short that would be a row for each call. The zero value remembers nothing
-// yet; it is safe for concurrent use.
+// SessionSums remembers what each session used in the slots of time that were asked
+// about, so that their calls are read once and not for each answer. No table holds it,
+// since where sessions are short that would be a row for each call. The zero value
+// remembers nothing yet; it is safe for concurrent use.
 //
-// Calls that come late are found by their ids, which only grow, and added to their hours.
+// Calls that come late are found by their ids, which only grow, and added to their slots.
 // Calls that went by age or size stay in, as in the other sums. Whatever else changes
-// calls (see writer.Revision) makes an Hours untrue, and it is to be replaced.
-type Hours struct {
+// calls (see writer.Revision) makes SessionSums untrue, and they are to be replaced.
+type SessionSums struct {
 	mu       sync.Mutex
-	upto     int64            // the newest call that the hours may include
-	hours    map[int64][]used // by when they begin; in the order of sessions
-	size     int              // how many hours there are, and sessions in them
+	upto     int64            // the newest call that the slots may include
+	slots    map[int64][]used // by when they begin; in the order of sessions
+	size     int              // how many slots there are, and sessions in them
 	sessions map[string]uint32
 	names    []string // of sessions, by their numbers
 }
 
-// used is what a session used in an hour.
+// used is what a session used in a slot.
 type used struct {
 	session                            uint32
 	calls, failed, unmetered, unpriced uint32
-	last                               uint32 // when its last call began, in ms of the hour
+	last                               uint32 // when its last call began, in ms of the slot
 	promptTokens, completionTokens     int64
 	costNanoUSD                        int64
 }
@@ -54,7 +54,11 @@ func (t *total) add(start int64, u *used) {
 }
 
 const (
-	maxHeld    = 64_000 // of Hours.size, which is 3 MB
+	// slot is short, since the calls of the one that a range begins in are read each time.
+	slot = int64(10 * time.Minute / time.Millisecond)
+
+	maxAge     = 31 * 24 * time.Hour
+	maxHeld    = 64_000 // of SessionSums.size, which is 3 MB
 	maxArrived = 10_000 // calls, from where on it is no more work to begin anew
 
 	// sumBudget is how long calls are summed for an answer.
@@ -63,13 +67,13 @@ const (
 	firstSums = 2000 // calls of a statement
 )
 
-// holds tells whether the whole hours of a range are remembered, but for one or two.
-func (h *Hours) holds(now time.Time, low, high int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// holds tells whether the whole slots of a range are remembered, but for one or two.
+func (m *SessionSums) holds(now time.Time, low, high int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	missing := 0
-	for start := roundUp(low, hour); start+hour <= min(high, endOf(now)); start += hour {
-		if _, ok := h.hours[start]; !ok {
+	for start := roundUp(low, slot); start+slot <= min(high, endOf(now)); start += slot {
+		if _, ok := m.slots[start]; !ok {
 			if missing++; missing > 2 {
 				return false
 			}
@@ -78,22 +82,25 @@ func (h *Hours) holds(now time.Time, low, high int64) bool {
 	return true
 }
 
-// endOf returns the end of the hour that it is.
-func endOf(now time.Time) int64 { return roundUp(now.UnixMilli()+1, hour) }
+// endOf returns the end of the slot that it is.
+func endOf(now time.Time) int64 { return roundUp(now.UnixMilli()+1, slot) }
 
 // sum returns what each session used in a range, in no order. It goes back in time, and
 // returns how far it came if the time was up before it had all.
-func (h *Hours) sum(ctx context.Context, q *db.Queries, now time.Time, low, high int64) ([]total, *int64, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.catchUp(ctx, q); err != nil {
+func (m *SessionSums) sum(ctx context.Context, q *db.Queries, now time.Time, low, high int64) ([]total, *int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.catchUp(ctx, q); err != nil {
 		return nil, nil, err
 	}
-	s := summing{Hours: h, q: q, low: low, high: high, begun: time.Now(), n: firstSums, totals: make([]total, len(h.names))}
+	s := summing{
+		SessionSums: m, q: q, low: low, high: high, begun: time.Now(), n: firstSums, totals: make([]total, len(m.names)),
+		oldest: now.Add(-maxAge).UnixMilli(), end: endOf(now),
+	}
 	var searchedTo *int64
 	for at := high; at > low && searchedTo == nil; {
-		start := at - hour
-		if list, ok := h.hours[start]; ok && start >= low {
+		start := at - slot
+		if list, ok := m.slots[start]; ok && start >= low {
 			for i := range list {
 				s.add(start, &list[i])
 			}
@@ -102,13 +109,13 @@ func (h *Hours) sum(ctx context.Context, q *db.Queries, now time.Time, low, high
 		}
 		// Those that are not remembered are read at a stretch.
 		from := low
-		for start := range h.hours {
-			if start >= low && start+hour <= at {
-				from = max(from, start+hour)
+		for start := range m.slots {
+			if start >= low && start+slot <= at {
+				from = max(from, start+slot)
 			}
 		}
 		var err error
-		if searchedTo, err = s.read(ctx, from, at, endOf(now)); err != nil {
+		if searchedTo, err = s.read(ctx, from, at); err != nil {
 			return nil, nil, err
 		}
 		at = from
@@ -118,36 +125,36 @@ func (h *Hours) sum(ctx context.Context, q *db.Queries, now time.Time, low, high
 }
 
 // catchUp adds the calls that came since.
-func (h *Hours) catchUp(ctx context.Context, q *db.Queries) error {
-	newest, err := q.LastCall(ctx)
+func (m *SessionSums) catchUp(ctx context.Context, q *db.Queries) error {
+	newest, err := q.LastCallID(ctx)
 	if err != nil {
 		return err
 	}
-	if len(h.hours) == 0 || newest-h.upto > maxArrived || len(h.names) > maxHeld {
-		h.hours, h.size = make(map[int64][]used), 0
-		h.sessions, h.names = make(map[string]uint32), nil
-		h.upto = max(h.upto, newest)
+	if len(m.slots) == 0 || newest-m.upto > maxArrived || len(m.names) > maxHeld {
+		m.slots, m.size = make(map[int64][]used), 0
+		m.sessions, m.names = make(map[string]uint32), nil
+		m.upto = max(m.upto, newest)
 		return nil
 	}
-	if newest <= h.upto { // or the newest are gone
+	if newest <= m.upto { // or the newest are gone
 		return nil
 	}
-	rows, err := q.SumArrivedSessions(ctx, db.SumArrivedSessionsParams{After: h.upto, Upto: newest})
+	rows, err := q.SumArrivedSessions(ctx, db.SumArrivedSessionsParams{After: m.upto, Upto: newest})
 	if err != nil {
 		return err
 	}
-	h.upto = newest
+	m.upto = newest
 	for i := range rows {
 		r := db.SumSessionsRow(rows[i])
-		list, ok := h.hours[r.Hour*hour]
+		list, ok := m.slots[r.Slot*slot]
 		if !ok {
 			continue
 		}
-		u := h.used(&r)
+		u := m.used(&r)
 		n, found := slices.BinarySearchFunc(list, u, bySession)
 		if !found {
-			h.hours[r.Hour*hour] = slices.Insert(list, n, u)
-			h.size++
+			m.slots[r.Slot*slot] = slices.Insert(list, n, u)
+			m.size++
 			continue
 		}
 		list[n].add(&u)
@@ -169,27 +176,29 @@ func (u *used) add(o *used) {
 }
 
 // used returns what a row says, and gives its session a number.
-func (h *Hours) used(r *db.SumSessionsRow) used {
-	n, ok := h.sessions[deref(r.SessionID)]
+func (m *SessionSums) used(r *db.SumSessionsRow) used {
+	n, ok := m.sessions[deref(r.SessionID)]
 	if !ok {
-		n = uint32(len(h.names))
-		h.sessions[*r.SessionID] = n
-		h.names = append(h.names, *r.SessionID)
+		n = uint32(len(m.names))
+		m.sessions[*r.SessionID] = n
+		m.names = append(m.names, *r.SessionID)
 	}
 	return used{
 		session: n, calls: uint32(r.Calls), failed: uint32(r.Failed), unmetered: uint32(r.Unmetered), unpriced: uint32(r.Unpriced),
-		last: uint32(r.LastAt - r.Hour*hour), promptTokens: r.PromptTokens, completionTokens: r.CompletionTokens, costNanoUSD: r.CostNanoUSD,
+		last: uint32(r.LastAt - r.Slot*slot), promptTokens: r.PromptTokens, completionTokens: r.CompletionTokens, costNanoUSD: r.CostNanoUSD,
 	}
 }
 
 // summing is a sum in the making.
 type summing struct {
-	*Hours
+	*SessionSums
 	q         *db.Queries
 	low, high int64
 	begun     time.Time
 	n         int     // calls of the next statement
 	totals    []total // by the numbers of sessions
+
+	oldest, end int64 // between them slots are remembered
 }
 
 func (s *summing) add(start int64, u *used) {
@@ -201,13 +210,17 @@ func (s *summing) add(start int64, u *used) {
 	t.add(start, u)
 }
 
-// read adds the calls of a stretch, and remembers the whole hours in it that begin before
-// end.
-func (s *summing) read(ctx context.Context, from, until, end int64) (searchedTo *int64, err error) {
-	hours := make(map[int64][]used) // those that are not read whole yet
-	next := min(until, end)         // where those that are begin
-	next -= next % hour
+// read adds the calls of a stretch, and remembers the whole slots in it. It returns how
+// far it came if the time is up.
+func (s *summing) read(ctx context.Context, from, until int64) (searchedTo *int64, err error) {
+	parts := make(map[int64][]used) // those that are not read whole yet
+	next := min(until, s.end)       // where those that are begin
+	next -= next % slot
 	for at := until; at > from; {
+		left := sumBudget - time.Since(s.begun)
+		if left <= 0 {
+			return &at, nil
+		}
 		low, err := s.q.CallWindow(ctx, db.CallWindowParams{At: at, Low: from, N: int64(s.n)})
 		if errors.Is(err, sql.ErrNoRows) {
 			low, err = from, nil
@@ -222,31 +235,27 @@ func (s *summing) read(ctx context.Context, from, until, end int64) (searchedTo 
 		}
 		for i := range rows {
 			u := s.used(&rows[i])
-			start := rows[i].Hour * hour
+			start := rows[i].Slot * slot
 			s.add(start, &u)
-			hours[start] = append(hours[start], u)
+			parts[start] = append(parts[start], u)
 		}
-		for ; next-hour >= low; next -= hour {
-			s.keep(next-hour, hours[next-hour])
-			delete(hours, next-hour)
+		for ; next-slot >= max(low, s.oldest); next -= slot {
+			s.keep(next-slot, parts[next-slot])
+			delete(parts, next-slot)
 		}
-		left := sumBudget - time.Since(s.begun)
-		if left <= 0 && low > s.low {
-			return &low, nil
-		}
-		at = low
 		s.n = nextWindow(s.n, time.Since(started), left)
+		at = low
 	}
 	return nil, nil
 }
 
-// keep remembers an hour if there is room.
+// keep remembers a slot if there is room.
 func (s *summing) keep(start int64, list []used) {
 	if s.size+len(list)+1 > maxHeld {
-		for other, list := range s.hours {
+		for other, list := range s.slots {
 			if other < s.low || other >= s.high {
 				s.size -= len(list) + 1
-				delete(s.hours, other)
+				delete(s.slots, other)
 			}
 		}
 	}
@@ -264,6 +273,6 @@ func (s *summing) keep(start int64, list []used) {
 		list[n] = list[i]
 		n++
 	}
-	s.hours[start] = slices.Clone(list[:n])
+	s.slots[start] = slices.Clone(list[:n])
 	s.size += n + 1
 }
