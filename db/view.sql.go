@@ -2116,6 +2116,51 @@ func (q *Queries) NextReading(ctx context.Context, arg NextReadingParams) ([]Sys
 	return items, nil
 }
 
+const readArrivedSessionCalls = `-- name: ReadArrivedSessionCalls :one
+SELECT CAST(COALESCE(group_concat(created_at || ' '
+    || ((status <> 'ok') + 2 * (prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) + 4 * (cost_usd IS NULL)) || ' '
+    || COALESCE(prompt_tokens, 0) || ' ' || COALESCE(completion_tokens, 0) || ' ' || COALESCE(CAST(round(cost_usd * 1e9) AS INTEGER), 0) || ' '
+    || octet_length(session_id) || ' ' || session_id, ''), '') AS TEXT) AS calls
+FROM llm_traces WHERE id > ?1 AND id <= ?2 AND session_id IS NOT NULL
+`
+
+type ReadArrivedSessionCallsParams struct {
+	After int64
+	Upto  int64
+}
+
+func (q *Queries) ReadArrivedSessionCalls(ctx context.Context, arg ReadArrivedSessionCallsParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, readArrivedSessionCalls, arg.After, arg.Upto)
+	var calls string
+	err := row.Scan(&calls)
+	return calls, err
+}
+
+const readSessionCalls = `-- name: ReadSessionCalls :one
+
+SELECT CAST(COALESCE(group_concat(created_at || ' '
+    || ((status <> 'ok') + 2 * (prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) + 4 * (cost_usd IS NULL)) || ' '
+    || COALESCE(prompt_tokens, 0) || ' ' || COALESCE(completion_tokens, 0) || ' ' || COALESCE(CAST(round(cost_usd * 1e9) AS INTEGER), 0) || ' '
+    || octet_length(session_id) || ' ' || session_id, ''), '') AS TEXT) AS calls
+FROM llm_traces WHERE created_at >= ?1 AND created_at < ?2 AND id <= ?3 AND session_id IS NOT NULL
+`
+
+type ReadSessionCallsParams struct {
+	Low  int64
+	High int64
+	Upto int64
+}
+
+// What the calls of sessions used: those of a time range up to an id, and those that came
+// between two ids. They are one text, since rows take longer to hand over than to read:
+// of each call some numbers, and the session behind its length in bytes.
+func (q *Queries) ReadSessionCalls(ctx context.Context, arg ReadSessionCallsParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, readSessionCalls, arg.Low, arg.High, arg.Upto)
+	var calls string
+	err := row.Scan(&calls)
+	return calls, err
+}
+
 const sampleMemory = `-- name: SampleMemory :many
 WITH RECURSIVE part AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM part WHERE n + 1 < CAST(?3 AS INTEGER))
 SELECT CAST(part.n AS INTEGER) AS part, CAST(m.mem_total - m.mem_available AS INTEGER) AS used
@@ -2184,70 +2229,6 @@ func (q *Queries) SpanWindow(ctx context.Context, arg SpanWindowParams) (int64, 
 	var created_at int64
 	err := row.Scan(&created_at)
 	return created_at, err
-}
-
-const sumArrivedSessions = `-- name: SumArrivedSessions :many
-SELECT CAST(created_at / 600000 AS INTEGER) AS slot, session_id, CAST(MAX(created_at) AS INTEGER) AS last_at,
-    CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
-    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
-    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
-    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
-    CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
-    CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
-FROM llm_traces WHERE id > ?1 AND id <= ?2 AND session_id IS NOT NULL
-GROUP BY 1, 2
-`
-
-type SumArrivedSessionsParams struct {
-	After int64
-	Upto  int64
-}
-
-type SumArrivedSessionsRow struct {
-	Slot             int64
-	SessionID        *string
-	LastAt           int64
-	Calls            int64
-	Failed           int64
-	PromptTokens     int64
-	CompletionTokens int64
-	CostNanoUSD      int64
-	Unmetered        int64
-	Unpriced         int64
-}
-
-func (q *Queries) SumArrivedSessions(ctx context.Context, arg SumArrivedSessionsParams) ([]SumArrivedSessionsRow, error) {
-	rows, err := q.db.QueryContext(ctx, sumArrivedSessions, arg.After, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []SumArrivedSessionsRow
-	for rows.Next() {
-		var i SumArrivedSessionsRow
-		if err := rows.Scan(
-			&i.Slot,
-			&i.SessionID,
-			&i.LastAt,
-			&i.Calls,
-			&i.Failed,
-			&i.PromptTokens,
-			&i.CompletionTokens,
-			&i.CostNanoUSD,
-			&i.Unmetered,
-			&i.Unpriced,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const sumReadings = `-- name: SumReadings :many
@@ -2458,74 +2439,6 @@ func (q *Queries) SumSessionSince(ctx context.Context, arg SumSessionSinceParams
 		&i.Unpriced,
 	)
 	return i, err
-}
-
-const sumSessions = `-- name: SumSessions :many
-
-SELECT CAST(created_at / 600000 AS INTEGER) AS slot, session_id, CAST(MAX(created_at) AS INTEGER) AS last_at,
-    CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
-    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
-    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
-    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
-    CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
-    CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
-FROM llm_traces WHERE created_at >= ?1 AND created_at < ?2 AND id <= ?3 AND session_id IS NOT NULL
-GROUP BY 1, 2
-`
-
-type SumSessionsParams struct {
-	Low  int64
-	High int64
-	Upto int64
-}
-
-type SumSessionsRow struct {
-	Slot             int64
-	SessionID        *string
-	LastAt           int64
-	Calls            int64
-	Failed           int64
-	PromptTokens     int64
-	CompletionTokens int64
-	CostNanoUSD      int64
-	Unmetered        int64
-	Unpriced         int64
-}
-
-// What sessions used in each slot of ten minutes: of the calls of a time range up to an id, and of those
-// that came between two ids.
-func (q *Queries) SumSessions(ctx context.Context, arg SumSessionsParams) ([]SumSessionsRow, error) {
-	rows, err := q.db.QueryContext(ctx, sumSessions, arg.Low, arg.High, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []SumSessionsRow
-	for rows.Next() {
-		var i SumSessionsRow
-		if err := rows.Scan(
-			&i.Slot,
-			&i.SessionID,
-			&i.LastAt,
-			&i.Calls,
-			&i.Failed,
-			&i.PromptTokens,
-			&i.CompletionTokens,
-			&i.CostNanoUSD,
-			&i.Unmetered,
-			&i.Unpriced,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const sumUsage = `-- name: SumUsage :many

@@ -323,10 +323,11 @@ var plans = map[string][]string{
 		"SCALAR SUBQUERY 5",
 		"SEARCH m",
 	},
-	"NextReading":        {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at>? AND created_at<?)"},
-	"SpanWindow":         {"SEARCH spans USING COVERING INDEX idx_spans_created (created_at>? AND created_at<?)"},
-	"LastCallID":         {"SEARCH llm_traces"},
-	"SumArrivedSessions": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "USE TEMP B-TREE FOR GROUP BY"},
+	"NextReading":             {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at>? AND created_at<?)"},
+	"SpanWindow":              {"SEARCH spans USING COVERING INDEX idx_spans_created (created_at>? AND created_at<?)"},
+	"ReadArrivedSessionCalls": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"ReadSessionCalls":        {"SEARCH llm_traces USING INDEX idx_llm_created (created_at>? AND created_at<?)"},
+	"LastCallID":              {"SEARCH llm_traces"},
 	"ListHistograms": {
 		"COMPOUND QUERY",
 		"LEFT-MOST SUBQUERY",
@@ -347,7 +348,6 @@ var plans = map[string][]string{
 		"SEARCH m USING PRIMARY KEY (key=?)",
 	},
 	"SumSessionSince": {"SEARCH llm_traces USING INDEX idx_llm_created (created_at>?)"},
-	"SumSessions":     {"SEARCH llm_traces USING INDEX idx_llm_created (created_at>? AND created_at<?)", "USE TEMP B-TREE FOR GROUP BY"},
 	"SumUsage": {
 		"CO-ROUTINE u",
 		"COMPOUND QUERY",

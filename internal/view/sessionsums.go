@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +66,7 @@ const (
 	// sumBudget is how long calls are summed for an answer.
 	sumBudget = 100 * time.Millisecond
 
-	firstSums = 2000 // calls of a statement
+	firstSums, maxSums = 2000, 5000 // calls of a statement
 )
 
 // holds tells whether the whole slots of a range are remembered, but for one or two.
@@ -139,27 +141,24 @@ func (m *SessionSums) catchUp(ctx context.Context, q *db.Queries) error {
 	if newest <= m.upto { // or the newest are gone
 		return nil
 	}
-	rows, err := q.SumArrivedSessions(ctx, db.SumArrivedSessionsParams{After: m.upto, Upto: newest})
+	calls, err := q.ReadArrivedSessionCalls(ctx, db.ReadArrivedSessionCallsParams{After: m.upto, Upto: newest})
 	if err != nil {
 		return err
 	}
 	m.upto = newest
-	for i := range rows {
-		r := db.SumSessionsRow(rows[i])
-		list, ok := m.slots[r.Slot*slot]
+	return m.each(calls, func(start int64, u used) {
+		list, ok := m.slots[start]
 		if !ok {
-			continue
+			return
 		}
-		u := m.used(&r)
 		n, found := slices.BinarySearchFunc(list, u, bySession)
-		if !found {
-			m.slots[r.Slot*slot] = slices.Insert(list, n, u)
-			m.size++
-			continue
+		if found {
+			list[n].add(&u)
+			return
 		}
-		list[n].add(&u)
-	}
-	return nil
+		m.slots[start] = slices.Insert(list, n, u)
+		m.size++
+	})
 }
 
 func bySession(a, b used) int { return cmp.Compare(a.session, b.session) }
@@ -175,18 +174,37 @@ func (u *used) add(o *used) {
 	u.costNanoUSD += o.costNanoUSD
 }
 
-// used returns what a row says, and gives its session a number.
-func (m *SessionSums) used(r *db.SumSessionsRow) used {
-	n, ok := m.sessions[deref(r.SessionID)]
-	if !ok {
-		n = uint32(len(m.names))
-		m.sessions[*r.SessionID] = n
-		m.names = append(m.names, *r.SessionID)
+// each calls f with what each call of a ReadSessionCalls used, and with its slot.
+func (m *SessionSums) each(calls string, f func(start int64, u used)) error {
+	for calls != "" {
+		var n [6]int64 // when, what is so, tokens in, tokens out, cost, length of the session
+		for i := range n {
+			var number string
+			var err error
+			number, calls, _ = strings.Cut(calls, " ")
+			if n[i], err = strconv.ParseInt(number, 10, 64); err != nil {
+				return err
+			}
+		}
+		if n[5] < 0 || n[5] > int64(len(calls)) {
+			return errors.New("a session is longer than what was read")
+		}
+		session := calls[:n[5]]
+		calls = calls[n[5]:]
+		number, ok := m.sessions[session]
+		if !ok {
+			number = uint32(len(m.names))
+			session = strings.Clone(session)
+			m.sessions[session] = number
+			m.names = append(m.names, session)
+		}
+		start := n[0] - n[0]%slot
+		f(start, used{
+			session: number, calls: 1, failed: uint32(n[1] & 1), unmetered: uint32(n[1] >> 1 & 1), unpriced: uint32(n[1] >> 2 & 1),
+			last: uint32(n[0] - start), promptTokens: n[2], completionTokens: n[3], costNanoUSD: n[4],
+		})
 	}
-	return used{
-		session: n, calls: uint32(r.Calls), failed: uint32(r.Failed), unmetered: uint32(r.Unmetered), unpriced: uint32(r.Unpriced),
-		last: uint32(r.LastAt - r.Slot*slot), promptTokens: r.PromptTokens, completionTokens: r.CompletionTokens, costNanoUSD: r.CostNanoUSD,
-	}
+	return nil
 }
 
 // summing is a sum in the making.
@@ -229,21 +247,22 @@ func (s *summing) read(ctx context.Context, from, until int64) (searchedTo *int6
 			return nil, err
 		}
 		started := time.Now()
-		rows, err := s.q.SumSessions(ctx, db.SumSessionsParams{Low: low, High: at, Upto: s.upto})
+		calls, err := s.q.ReadSessionCalls(ctx, db.ReadSessionCallsParams{Low: low, High: at, Upto: s.upto})
 		if err != nil {
 			return nil, err
 		}
-		for i := range rows {
-			u := s.used(&rows[i])
-			start := rows[i].Slot * slot
+		err = s.each(calls, func(start int64, u used) {
 			s.add(start, &u)
 			parts[start] = append(parts[start], u)
+		})
+		if err != nil {
+			return nil, err
 		}
 		for ; next-slot >= max(low, s.oldest); next -= slot {
 			s.keep(next-slot, parts[next-slot])
 			delete(parts, next-slot)
 		}
-		s.n = nextWindow(s.n, time.Since(started), left)
+		s.n = min(nextWindow(s.n, time.Since(started), left), maxSums)
 		at = low
 	}
 	return nil, nil
@@ -251,6 +270,17 @@ func (s *summing) read(ctx context.Context, from, until int64) (searchedTo *int6
 
 // keep remembers a slot if there is room.
 func (s *summing) keep(start int64, list []used) {
+	slices.SortFunc(list, bySession)
+	n := 0
+	for i := range list {
+		if n > 0 && list[n-1].session == list[i].session {
+			list[n-1].add(&list[i])
+			continue
+		}
+		list[n] = list[i]
+		n++
+	}
+	list = list[:n]
 	if s.size+len(list)+1 > maxHeld {
 		for other, list := range s.slots {
 			if other < s.low || other >= s.high {
@@ -262,17 +292,6 @@ func (s *summing) keep(start int64, list []used) {
 	if s.size+len(list)+1 > maxHeld {
 		return
 	}
-	// A session may have been in several statements.
-	slices.SortFunc(list, bySession)
-	n := 0
-	for i := range list {
-		if n > 0 && list[n-1].session == list[i].session {
-			list[n-1].add(&list[i])
-			continue
-		}
-		list[n] = list[i]
-		n++
-	}
-	s.slots[start] = slices.Clone(list[:n])
-	s.size += n + 1
+	s.slots[start] = slices.Clone(list)
+	s.size += len(list) + 1
 }
