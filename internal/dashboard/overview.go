@@ -18,12 +18,13 @@ var nan = math.NaN()
 // host was, and whether the record leaves.
 func (r *request) overview() (*answer, error) {
 	var (
-		s, before *view.Stats
-		top       *view.TopSessions
-		calls     view.List[view.CallRow]
-		failed    view.List[view.Entry]
-		host      *view.Memory
-		extent    view.Extent
+		s      *view.Stats
+		before *view.Sums // nil if there is nothing to compare with
+		top    *view.TopSessions
+		calls  view.List[view.CallRow]
+		failed view.List[view.Entry]
+		host   *view.Memory
+		extent view.Extent
 	)
 	failures := r.times()
 	failures.Severity = "error" // a warning is none
@@ -36,9 +37,11 @@ func (r *request) overview() (*answer, error) {
 		}
 		// A time that was recorded in part only is nothing to compare with.
 		if length := s.Until - s.From; extent.FirstCall != nil && *extent.FirstCall <= s.From-length {
-			if before, err = v.Sums(ctx, between(r.filter, s.From-length, s.From)); err != nil {
+			total, err := v.Total(ctx, between(r.filter, s.From-length, s.From))
+			if err != nil {
 				return err
 			}
+			before = &total
 		}
 		if top, err = v.TopSessions(ctx, r.times(), 5); err != nil {
 			return err
@@ -88,7 +91,7 @@ func tile(href, label string, value h.Node, class string, below ...h.Node) h.Nod
 
 func sub(nodes ...h.Node) h.Node { return h.Span(h.Class("sub"), h.Group(nodes)) }
 
-func (r *request) tiles(s, before *view.Stats, host *view.Memory) []h.Node {
+func (r *request) tiles(s *view.Stats, before *view.Sums, host *view.Memory) []h.Node {
 	t := s.Total
 	var calls, costs, tokens, failures, latency []float64
 	for _, b := range s.Series {
@@ -124,14 +127,14 @@ func (r *request) tiles(s, before *view.Stats, host *view.Memory) []h.Node {
 	case t.Unpriced > 0:
 		costSub = h.Span(h.Class("warn"), h.Text(count(t.Unpriced)+" unpriced, not in it"))
 	}
-	if before != nil && before.Total.Unpriced == 0 && t.Unpriced == 0 {
-		if change := compare(float64(t.CostNanoUSD), float64(before.Total.CostNanoUSD)); change != "" {
+	if before != nil && before.Unpriced == 0 && t.Unpriced == 0 {
+		if change := compare(float64(t.CostNanoUSD), float64(before.CostNanoUSD)); change != "" {
 			costSub = h.Text(change)
 		}
 	}
 	callsSub := ""
 	if before != nil {
-		callsSub = compare(float64(t.Calls), float64(before.Total.Calls))
+		callsSub = compare(float64(t.Calls), float64(before.Calls))
 	}
 	if callsSub == "" && t.Calls > 0 {
 		callsSub = plural(int64(len(s.ByModel)), "model", "models")

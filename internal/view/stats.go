@@ -94,6 +94,23 @@ func (v *View) Sums(ctx context.Context, f Filter) (*Stats, error) {
 	return s, err
 }
 
+// Total is what Sums says of the range as a whole.
+func (v *View) Total(ctx context.Context, f Filter) (total Sums, err error) {
+	if err := f.summable(); err != nil {
+		return total, err
+	}
+	from, until := f.lastDay(v.now)
+	return v.total(ctx, spanOf(from, until, false, f.Until == Instant{}, day, 0), f)
+}
+
+func (v *View) total(ctx context.Context, span spans, f Filter) (total Sums, err error) {
+	rows, err := v.q.SumUsageParts(ctx, db.SumUsagePartsParams(span.usage(f)))
+	for i := range rows {
+		total.Add(sumsOfPart(&rows[i]))
+	}
+	return total, err
+}
+
 // sums also returns the buckets, and whether the range is so short that its calls were
 // summed one by one.
 func (v *View) sums(ctx context.Context, f Filter, byName bool) (s *Stats, parts []part, short bool, err error) {
@@ -319,6 +336,14 @@ func (a *aggregate) add(rows []db.SumUsageRow, first, end int) {
 	}
 }
 
+func sumsOfPart(r *db.SumUsagePartsRow) Sums {
+	return Sums{
+		Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
+		CacheReadTokens: r.CacheReadTokens, CacheWriteTokens: r.CacheWriteTokens, ReasoningTokens: r.ReasoningTokens,
+		CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
+	}
+}
+
 // part returns which part from first up to end has a number.
 func (a *aggregate) part(number int64, first, end int) int {
 	return min(max(first+int(number-a.parts[first].number), first), end-1)
@@ -327,14 +352,9 @@ func (a *aggregate) part(number int64, first, end int) int {
 // addParts is add for rows that tell nothing else apart.
 func (a *aggregate) addParts(rows []db.SumUsagePartsRow, first, end int) {
 	for i := range rows {
-		r := &rows[i]
-		sums := Sums{
-			Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
-			CacheReadTokens: r.CacheReadTokens, CacheWriteTokens: r.CacheWriteTokens, ReasoningTokens: r.ReasoningTokens,
-			CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
-		}
+		sums := sumsOfPart(&rows[i])
 		a.stats.Total.Add(sums)
-		a.series[a.part(r.Bucket, first, end)].add(name{}, sums)
+		a.series[a.part(rows[i].Bucket, first, end)].add(name{}, sums)
 	}
 }
 
@@ -547,11 +567,7 @@ func (v *View) since(ctx context.Context, low int64, agent, session string) (sum
 	if session == "" {
 		_, until := Filter{}.Range(v.now)
 		span := spanOf(low, max(until, low), false, true, day, 0)
-		rows, err := v.q.SumUsage(ctx, span.usage(Filter{Agent: agent}))
-		for i := range rows {
-			sums.Add(sumsOf(&rows[i]))
-		}
-		return sums, err
+		return v.total(ctx, span, Filter{Agent: agent})
 	}
 	row, err := v.q.GetSession(ctx, session)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
