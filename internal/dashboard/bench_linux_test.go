@@ -97,7 +97,7 @@ func (f *fixture) crowd(n, days int) {
 			otel, root := fmt.Sprintf("%032x", i/4+1), fmt.Sprintf("%016x", i/4+1)
 			c := db.InsertLLMTraceParams{
 				TraceID: callID(i), CreatedAt: created, Provider: "anthropic", Model: fmt.Sprintf("model-%d", i%5), Status: "ok", Operation: ptr("chat"), Agent: ptr("main"), SessionID: ptr(fmt.Sprintf("session-%d", i/4%2000)),
-				InputText: &words, OutputText: &text, PromptTokens: ptr(int64(2000 + i%977)), CompletionTokens: ptr(int64(100 + i%89)), CacheReadTokens: ptr(int64(1500)), LatencyMS: ptr(int64(300 + i*7919%9000)), CostUSD: ptr(float64(i%1000) / 1e5),
+				InputText: &words, OutputText: &text, PromptTokens: ptr(int64(2000 + i%977)), CompletionTokens: ptr(int64(100 + i%89)), CacheReadTokens: ptr(int64(1500)), LatencyMS: ptr(int64(300 + i*7919%9000)), CostUSD: ptr(float64(i%1000) / 1e5), CostSource: ptr("reported"),
 				OTELTraceID: &otel, OTELSpanID: ptr(fmt.Sprintf("%016x", 1<<40+i)), OTELParentSpanID: &root, Metadata: ptr(`{"gen_ai.response.id":"msg_01","service.name":"agent"}`),
 			}
 			if i%50 == 0 {
