@@ -14,28 +14,29 @@ import (
 	"github.com/kon-rad/openclaw-trace/db"
 )
 
-// SessionSums remembers what each session used in the slots of time that were asked
+// SessionSums remembers what each session used in the days and slots that were asked
 // about, so that their calls are read once and not for each answer. No table holds it,
 // since where sessions are short that would be a row for each call. The zero value
 // remembers nothing yet; it is safe for concurrent use.
 //
-// Calls that come late are found by their ids, which only grow, and added to their slots.
+// Calls that come late are found by their ids, which only grow, and added.
 // Calls that went by age or size stay in, as in the other sums. Whatever else changes
 // calls (see writer.Revision) makes SessionSums untrue, and they are to be replaced.
 type SessionSums struct {
 	mu       sync.Mutex
 	upto     int64            // the newest call that the slots may include
 	slots    map[int64][]used // by when they begin; in the order of sessions
-	size     int              // how many slots there are, and sessions in them
+	days     map[int64][]used // whole ones (UTC), the same
+	size     int              // how many of both there are, and sessions in them
 	sessions map[string]uint32
 	names    []string // of sessions, by their numbers
 }
 
-// used is what a session used in a slot.
+// used is what a session used in a slot or a day.
 type used struct {
 	session                            uint32
 	calls, failed, unmetered, unpriced uint32
-	last                               uint32 // when its last call began, in ms of the slot
+	last                               uint32 // when its last call began, in ms of it
 	promptTokens, completionTokens     int64
 	costNanoUSD                        int64
 }
@@ -59,9 +60,10 @@ const (
 	// slot is short, since the calls of the one that a range begins in are read each time.
 	slot = int64(10 * time.Minute / time.Millisecond)
 
-	maxAge     = 31 * 24 * time.Hour
-	maxHeld    = 64_000 // of SessionSums.size, which is 3 MB
-	maxArrived = 10_000 // calls, from where on it is no more work to begin anew
+	maxAge     = 32 * 24 * time.Hour
+	keepSlots  = 2 * day // for so long, though the day is known
+	maxHeld    = 100_000 // of SessionSums.size, which is 5 MB
+	maxArrived = 10_000  // calls, from where on it is no more work to begin anew
 
 	// sumBudget is how long calls are summed for an answer.
 	sumBudget = 100 * time.Millisecond
@@ -74,12 +76,18 @@ func (m *SessionSums) holds(now time.Time, low, high int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	missing := 0
-	for start := roundUp(low, slot); start+slot <= min(high, endOf(now)); start += slot {
+	end := min(high, endOf(now))
+	for start := roundUp(low, slot); start+slot <= end; {
+		if _, ok := m.days[start]; ok && start+day <= end {
+			start += day
+			continue
+		}
 		if _, ok := m.slots[start]; !ok {
 			if missing++; missing > 2 {
 				return false
 			}
 		}
+		start += slot
 	}
 	return true
 }
@@ -101,19 +109,17 @@ func (m *SessionSums) sum(ctx context.Context, q *db.Queries, now time.Time, low
 	}
 	var searchedTo *int64
 	for at := high; at > low && searchedTo == nil; {
-		start := at - slot
-		if list, ok := m.slots[start]; ok && start >= low {
-			for i := range list {
-				s.add(start, &list[i])
-			}
-			at = start
+		if length := s.remembered(at); length > 0 {
+			at -= length
 			continue
 		}
 		// Those that are not remembered are read at a stretch.
 		from := low
-		for start := range m.slots {
-			if start >= low && start+slot <= at {
-				from = max(from, start+slot)
+		for length, held := range map[int64]map[int64][]used{day: m.days, slot: m.slots} {
+			for start := range held {
+				if start >= low && start+length <= at {
+					from = max(from, start+length)
+				}
 			}
 		}
 		var err error
@@ -132,8 +138,8 @@ func (m *SessionSums) catchUp(ctx context.Context, q *db.Queries) error {
 	if err != nil {
 		return err
 	}
-	if len(m.slots) == 0 || newest-m.upto > maxArrived || len(m.names) > maxHeld {
-		m.slots, m.size = make(map[int64][]used), 0
+	if len(m.slots)+len(m.days) == 0 || newest-m.upto > maxArrived || len(m.names) > maxHeld {
+		m.slots, m.days, m.size = make(map[int64][]used), make(map[int64][]used), 0
 		m.sessions, m.names = make(map[string]uint32), nil
 		m.upto = max(m.upto, newest)
 		return nil
@@ -147,18 +153,25 @@ func (m *SessionSums) catchUp(ctx context.Context, q *db.Queries) error {
 	}
 	m.upto = newest
 	return m.each(calls, func(start int64, u used) {
-		list, ok := m.slots[start]
-		if !ok {
-			return
-		}
-		n, found := slices.BinarySearchFunc(list, u, bySession)
-		if found {
-			list[n].add(&u)
-			return
-		}
-		m.slots[start] = slices.Insert(list, n, u)
-		m.size++
+		m.late(m.slots, start, u)
+		u.last += uint32(start % day)
+		m.late(m.days, start-start%day, u)
 	})
+}
+
+// late adds a call to what begins at start, if that is remembered.
+func (m *SessionSums) late(held map[int64][]used, start int64, u used) {
+	list, ok := held[start]
+	if !ok {
+		return
+	}
+	n, found := slices.BinarySearchFunc(list, u, bySession)
+	if found {
+		list[n].add(&u)
+		return
+	}
+	held[start] = slices.Insert(list, n, u)
+	m.size++
 }
 
 func bySession(a, b used) int { return cmp.Compare(a.session, b.session) }
@@ -205,6 +218,22 @@ func (m *SessionSums) each(calls string, f func(start int64, u used)) error {
 		})
 	}
 	return nil
+}
+
+// remembered adds what ends at a time, and returns how long it is.
+func (s *summing) remembered(at int64) int64 {
+	start, length := at-day, day
+	list, ok := s.days[start]
+	if !ok || start < s.low {
+		start, length = at-slot, slot
+		if list, ok = s.slots[start]; !ok || start < s.low {
+			return 0
+		}
+	}
+	for i := range list {
+		s.add(start, &list[i])
+	}
+	return length
 }
 
 // summing is a sum in the making.
@@ -268,8 +297,35 @@ func (s *summing) read(ctx context.Context, from, until int64) (searchedTo *int6
 	return nil, nil
 }
 
-// keep remembers a slot if there is room.
+// keep remembers a slot, and the day if that is whole now.
 func (s *summing) keep(start int64, list []used) {
+	first := start - start%day
+	if !s.hold(s.slots, start, list) || start != first && start+slot != first+day {
+		return
+	}
+	var whole []used
+	for at := first; at < first+day; at += slot {
+		list, ok := s.slots[at]
+		if !ok {
+			return
+		}
+		for _, u := range list {
+			u.last += uint32(at - first)
+			whole = append(whole, u)
+		}
+	}
+	if first+day < s.end-keepSlots {
+		for at := first; at < first+day; at += slot {
+			s.size -= len(s.slots[at]) + 1
+			delete(s.slots, at)
+		}
+	}
+	s.hold(s.days, first, whole)
+}
+
+// hold remembers what began at start if there is room. Of a session there may be several
+// in list, which is not needed any more.
+func (s *summing) hold(held map[int64][]used, start int64, list []used) bool {
 	slices.SortFunc(list, bySession)
 	n := 0
 	for i := range list {
@@ -282,16 +338,19 @@ func (s *summing) keep(start int64, list []used) {
 	}
 	list = list[:n]
 	if s.size+len(list)+1 > maxHeld {
-		for other, list := range s.slots {
-			if other < s.low || other >= s.high {
-				s.size -= len(list) + 1
-				delete(s.slots, other)
+		for _, held := range []map[int64][]used{s.slots, s.days} {
+			for other, list := range held {
+				if other < s.low || other >= s.high {
+					s.size -= len(list) + 1
+					delete(held, other)
+				}
 			}
 		}
 	}
 	if s.size+len(list)+1 > maxHeld {
-		return
+		return false
 	}
-	s.slots[start] = slices.Clone(list)
+	held[start] = slices.Clone(list)
 	s.size += len(list) + 1
+	return true
 }

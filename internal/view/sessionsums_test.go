@@ -20,7 +20,7 @@ import (
 // sessionCalls makes calls of sessions of all lengths: within a minute, over days, and
 // such that reach out of any range. Some cost next to nothing, of some the cost is unknown.
 func sessionCalls(r *rand.Rand, n, first int, now int64) []db.InsertLLMTraceParams {
-	calls := randomCalls(r, n, now-3*24*3600_000, now)
+	calls := randomCalls(r, n, now-9*24*3600_000, now)
 	for i := range calls {
 		c := &calls[i]
 		c.TraceID = id('c', first+i)
@@ -38,7 +38,7 @@ func sessionCalls(r *rand.Rand, n, first int, now int64) []db.InsertLLMTracePara
 			c.SessionID = new(strings.Repeat(fmt.Sprintf("%d é ", number), number-19))
 		default:
 			c.SessionID = new(fmt.Sprintf("short %d", number))
-			c.CreatedAt = now - int64(number-23)*5*3600_000 + r.Int64N(60_000)
+			c.CreatedAt = now - int64(number-23)*12*3600_000 + r.Int64N(60_000)
 		}
 		if c.SessionID != nil {
 			c.Agent = new([]string{"main", "cron"}[len(*c.SessionID)%2])
@@ -67,14 +67,14 @@ func TestTopSessions(t *testing.T) {
 		d.close() // so that sessions have their rows
 		d.reopen()
 		for range 25 {
-			now := began.Add(time.Duration(r.IntN(7200)) * time.Second)
+			now := began.Add(time.Duration(r.IntN(30*3600)) * time.Second)
 			f := view.Filter{
-				Since: pick(r, view.Instant{}, view.Instant{Ago: 24 * time.Hour}, view.Instant{Ago: 24 * time.Hour},
-					view.Instant{Ago: time.Duration(r.IntN(80*3600_000)) * time.Millisecond}),
+				Since: pick(r, view.Instant{}, view.Instant{Ago: 24 * time.Hour}, view.Instant{Ago: 7 * 24 * time.Hour},
+					view.Instant{Ago: time.Duration(r.IntN(230*3600_000)) * time.Millisecond}),
 				Agent: pick(r, "", "", "", "main"), Text: pick(r, "", "", "", "Short"),
 			}
 			if r.IntN(3) == 0 {
-				f.Until = view.Instant{Ago: time.Duration(r.IntN(40*3600_000)) * time.Millisecond}
+				f.Until = view.Instant{Ago: time.Duration(r.IntN(100*3600_000)) * time.Millisecond}
 			}
 			n := 1 + r.IntN(12)
 			err := d.st.Read(context.Background(), func(q *db.Queries) error {
