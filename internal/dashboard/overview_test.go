@@ -59,9 +59,15 @@ func TestOverviewRemembersNothingUntrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	is("erased", "session-b 1 $7.00", "session-a 2 $3.00")
+	revision := f.session.Writer.Revision()
 	other := newFixture(t)
 	f.session = other.session
 	f.submit(&writer.Batch{Calls: []db.InsertLLMTraceParams{call("session-c", 30*time.Hour, 1), call("session-c", time.Hour, 1)}})
 	f.settle()
+	for f.session.Writer.Revision() < revision {
+		if err := f.session.Writer.Erase(t.Context(), func(*writer.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	is("another database", "session-c 1 $1.00")
 }
