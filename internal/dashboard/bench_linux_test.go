@@ -35,7 +35,10 @@ func BenchmarkPages(b *testing.B) {
 		f.crowd(*benchCalls, *benchDays)
 	}
 	for _, p := range []struct{ name, target string }{
-		{"overview", "/"}, {"overview-first", "/"}, {"overview-7d", "/?since=7d"}, {"overview-29d", "/?since=29d"}, {"overview-30d", "/?since=30d"}, {"calls", "/calls"}, {"call", "/calls/" + last}, {"sessions", "/sessions"}, {"session", "/sessions/session-7"},
+		// All sessions reach out of each range, but for the last: all that there is. The
+		// sums of sessions are remembered, so that the average of the first asks is higher.
+		{"overview", "/"}, {"overview-first", "/"}, {"overview-7d", "/?since=7d"}, {"overview-29d", "/?since=29d"}, {"overview-30d", "/?since=30d"},
+		{"calls", "/calls"}, {"call", "/calls/" + last}, {"sessions", "/sessions"}, {"session", "/sessions/session-7"},
 		{"errors", "/errors"}, {"logs", "/logs"}, {"system", "/system"},
 		{"filter-failed", "/calls?status=failed&since=30d"}, {"filter-model", "/calls?model=model-2&since=30d"}, {"filter-session", "/calls?session=session-7&since=30d"},
 		{"filter-cost", "/calls?min_cost=1000&since=30d"}, {"filter-latency", "/calls?min_latency=1h&since=30d"}, {"filter-words", "/calls?q=refund&since=30d"}, {"filter-nothing", "/calls?q=nowhere+to+be+found&since=30d"},

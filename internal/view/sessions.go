@@ -95,7 +95,11 @@ func (v *View) TopSessions(ctx context.Context, f Filter, n int) (*TopSessions, 
 	top := &TopSessions{Rows: make([]Session, 0, n)}
 	known := make(map[string]bool)        // those in top
 	matching := make(map[string]*Session) // those that reach out, if the filter is narrow
-	if narrow || !v.known.holds(v.now, low, high) {
+	held, err := v.known.holds(ctx, v.q, v.now, low, high)
+	if err != nil {
+		return nil, err
+	}
+	if narrow || !held {
 		params.Inside, params.Lim = 1, int64(n)
 		inside, err := v.q.ListDearSessions(ctx, params)
 		if err != nil {

@@ -71,10 +71,13 @@ const (
 	firstSums, maxSums = 2000, 5000 // calls of a statement
 )
 
-// holds tells whether the whole slots of a range are remembered, but for one or two.
-func (m *SessionSums) holds(now time.Time, low, high int64) bool {
+// holds tells whether a range is remembered, but for its ends and a slot or two.
+func (m *SessionSums) holds(ctx context.Context, q *db.Queries, now time.Time, low, high int64) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.catchUp(ctx, q); err != nil { // which may forget all
+		return false, err
+	}
 	missing := 0
 	end := min(high, endOf(now))
 	for start := roundUp(low, slot); start+slot <= end; {
@@ -84,12 +87,12 @@ func (m *SessionSums) holds(now time.Time, low, high int64) bool {
 		}
 		if _, ok := m.slots[start]; !ok {
 			if missing++; missing > 2 {
-				return false
+				return false, nil
 			}
 		}
 		start += slot
 	}
-	return true
+	return true, nil
 }
 
 // endOf returns the end of the slot that it is.
