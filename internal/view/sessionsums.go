@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,7 +132,12 @@ func (m *SessionSums) sum(ctx context.Context, q *db.Queries, now time.Time, low
 		}
 		at = from
 	}
-	list := slices.DeleteFunc(s.totals, func(t total) bool { return t.sums.Calls == 0 })
+	list := s.totals[:0]
+	for i := range s.totals {
+		if s.totals[i].sums.Calls > 0 {
+			list = append(list, s.totals[i])
+		}
+	}
 	return list, searchedTo, nil
 }
 
@@ -168,16 +174,14 @@ func (m *SessionSums) late(held map[int64][]used, start int64, u used) {
 	if !ok {
 		return
 	}
-	n, found := slices.BinarySearchFunc(list, u, bySession)
-	if found {
+	n := sort.Search(len(list), func(i int) bool { return list[i].session >= u.session })
+	if n < len(list) && list[n].session == u.session {
 		list[n].add(&u)
 		return
 	}
 	held[start] = slices.Insert(list, n, u)
 	m.size++
 }
-
-func bySession(a, b used) int { return cmp.Compare(a.session, b.session) }
 
 func (u *used) add(o *used) {
 	u.calls += o.calls
@@ -329,7 +333,7 @@ func (s *summing) keep(start int64, list []used) {
 // hold remembers what began at start if there is room. Of a session there may be several
 // in list, which is not needed any more.
 func (s *summing) hold(held map[int64][]used, start int64, list []used) bool {
-	slices.SortFunc(list, bySession)
+	sortRows(list, func(a, b *used) int { return cmp.Compare(a.session, b.session) })
 	n := 0
 	for i := range list {
 		if n > 0 && list[n-1].session == list[i].session {

@@ -80,6 +80,9 @@ func TestTopSessions(t *testing.T) {
 			err := d.st.Read(context.Background(), func(q *db.Queries) error {
 				for what, v := range map[string]*view.View{"fresh": view.At(q, now), "remembering": view.Remembering(q, now, known)} {
 					top, err := v.TopSessions(context.Background(), f, n)
+					for err == nil && top.SearchedTo != nil { // a busy machine; it goes on from there
+						top, err = v.TopSessions(context.Background(), f, n)
+					}
 					if err != nil {
 						return err
 					}
@@ -132,7 +135,7 @@ func topIs(t *testing.T, what string, top *view.TopSessions, n int, want map[str
 			t.Errorf("%s: %s (-want +got):\n%s", what, s.ID, diff)
 		}
 	}
-	if diff := gocmp.Diff(costs[:min(n, len(costs))], got); diff != "" || top.SearchedTo != nil {
-		t.Errorf("%s: the dearest (-want +got), searched to %v:\n%s", what, top.SearchedTo, diff)
+	if diff := gocmp.Diff(costs[:min(n, len(costs))], got); diff != "" {
+		t.Errorf("%s: the dearest (-want +got):\n%s", what, diff)
 	}
 }
