@@ -328,10 +328,12 @@ var plans = map[string][]string{
 		"SCALAR SUBQUERY 5",
 		"SEARCH m",
 	},
-	"NextReading": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at>? AND created_at<?)"},
-	"SpanWindow":  {"SEARCH spans USING COVERING INDEX idx_spans_created (created_at>? AND created_at<?)"},
-	"SumLatency": {
-		"CO-ROUTINE l",
+	"NextReading":             {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at>? AND created_at<?)"},
+	"SpanWindow":              {"SEARCH spans USING COVERING INDEX idx_spans_created (created_at>? AND created_at<?)"},
+	"ReadArrivedSessionCalls": {"SEARCH llm_traces USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	"ReadSessionCalls":        {"SEARCH llm_traces USING INDEX idx_llm_created (created_at>? AND created_at<?)"},
+	"LastCallID":              {"SEARCH llm_traces"},
+	"ListHistograms": {
 		"COMPOUND QUERY",
 		"LEFT-MOST SUBQUERY",
 		"SEARCH d USING PRIMARY KEY (granularity=? AND start_at>? AND start_at<?)",
@@ -339,8 +341,6 @@ var plans = map[string][]string{
 		"SEARCH h USING PRIMARY KEY (granularity=? AND start_at>? AND start_at<?)",
 		"UNION ALL",
 		"SEARCH g USING PRIMARY KEY (granularity=? AND start_at>? AND start_at<?)",
-		"SCAN l",
-		"USE TEMP B-TREE FOR GROUP BY",
 	},
 	"SumReadings": {"SEARCH system_metrics USING INDEX idx_metrics_created (created_at>? AND created_at<?)", "USE TEMP B-TREE FOR GROUP BY"},
 	"SumSession": {
@@ -353,7 +353,6 @@ var plans = map[string][]string{
 		"SEARCH m USING PRIMARY KEY (key=?)",
 	},
 	"SumSessionSince": {"SEARCH llm_traces USING INDEX idx_llm_created (created_at>?)"},
-	"SumSessions":     {"SEARCH llm_traces USING INDEX idx_llm_created (created_at>? AND created_at<?)", "USE TEMP B-TREE FOR GROUP BY"},
 	"SumUsage": {
 		"CO-ROUTINE u",
 		"COMPOUND QUERY",
@@ -373,6 +372,33 @@ var plans = map[string][]string{
 		"SEARCH m USING PRIMARY KEY (key=?)",
 		"SCAN u",
 		"USE TEMP B-TREE FOR GROUP BY",
+	},
+	"SumUsageParts": {
+		"CO-ROUTINE u",
+		"COMPOUND QUERY",
+		"LEFT-MOST SUBQUERY",
+		"SEARCH d USING PRIMARY KEY (granularity=? AND start_at>? AND start_at<?)",
+		"UNION ALL",
+		"SEARCH h USING PRIMARY KEY (granularity=? AND start_at>? AND start_at<?)",
+		"UNION ALL",
+		"SEARCH g USING PRIMARY KEY (granularity=? AND start_at>? AND start_at<?)",
+		"UNION ALL",
+		"SEARCH a USING INDEX idx_llm_created (created_at>? AND created_at<?)",
+		"UNION ALL",
+		"SEARCH b USING INDEX idx_llm_created (created_at>? AND created_at<?)",
+		"UNION ALL",
+		"SEARCH c USING INTEGER PRIMARY KEY (rowid>?)",
+		"SCALAR SUBQUERY 6",
+		"SEARCH m USING PRIMARY KEY (key=?)",
+		"SCAN u",
+		"USE TEMP B-TREE FOR GROUP BY",
+	},
+	"SampleMemory": {
+		"CO-ROUTINE part", "SETUP", "SCAN CONSTANT ROW", "RECURSIVE STEP", "SCAN part",
+		"SCAN part",
+		"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
+		"CORRELATED SCALAR SUBQUERY 3",
+		"SEARCH x USING COVERING INDEX idx_metrics_created (created_at>? AND created_at<?)",
 	},
 	"AgentMeta": {
 		"SCAN CONSTANT ROW",
@@ -395,7 +421,7 @@ var plans = map[string][]string{
 // small tables do not grow with the events, so that they may be read whole. Of those
 // that another step of the plan makes, that step says what is read.
 var small = []string{
-	"CONSTANT", "ledger", "meta", "push_log", "log_positions", "u", "l", "some",
+	"CONSTANT", "ledger", "meta", "push_log", "log_positions", "u", "part", "some",
 	"q",      // quarantine
 	"newest", // of a table, from its end; LIMIT and OFFSET end it
 }

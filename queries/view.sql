@@ -224,15 +224,26 @@ WHERE last_at >= @low AND first_at < @high AND (first_at >= @low AND last_at < @
     AND (CAST(@text AS TEXT) = '' OR instr(lower(session_id), @text) > 0 OR instr(lower(agent), @text) > 0)
 ORDER BY cost_nano_usd DESC, last_at DESC LIMIT @lim;
 
--- name: SumSessions :many
-SELECT session_id, CAST(COUNT(*) AS INTEGER) AS calls, CAST(SUM(status <> 'ok') AS INTEGER) AS failed,
-    CAST(COALESCE(SUM(prompt_tokens), 0) AS INTEGER) AS prompt_tokens,
-    CAST(COALESCE(SUM(completion_tokens), 0) AS INTEGER) AS completion_tokens,
-    CAST(COALESCE(SUM(CAST(round(cost_usd * 1e9) AS INTEGER)), 0) AS INTEGER) AS cost_nano_usd,
-    CAST(SUM(prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) AS INTEGER) AS unmetered,
-    CAST(SUM(cost_usd IS NULL) AS INTEGER) AS unpriced
-FROM llm_traces WHERE created_at >= @low AND created_at < @high AND session_id IS NOT NULL
-GROUP BY session_id;
+-- What the calls of sessions used: those of a time range up to an id, and those that came
+-- between two ids. They are one text, since rows take longer to hand over than to read:
+-- of each call some numbers, and the session behind its length in bytes.
+
+-- name: ReadSessionCalls :one
+SELECT CAST(COALESCE(group_concat(created_at || ' '
+    || ((status <> 'ok') + 2 * (prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) + 4 * (cost_usd IS NULL)) || ' '
+    || COALESCE(prompt_tokens, 0) || ' ' || COALESCE(completion_tokens, 0) || ' ' || COALESCE(CAST(round(cost_usd * 1e9) AS INTEGER), 0) || ' '
+    || octet_length(session_id) || ' ' || session_id, ''), '') AS TEXT) AS calls
+FROM llm_traces WHERE created_at >= @low AND created_at < @high AND id <= @upto AND session_id IS NOT NULL;
+
+-- name: ReadArrivedSessionCalls :one
+SELECT CAST(COALESCE(group_concat(created_at || ' '
+    || ((status <> 'ok') + 2 * (prompt_tokens IS NULL AND completion_tokens IS NULL AND total_tokens IS NULL) + 4 * (cost_usd IS NULL)) || ' '
+    || COALESCE(prompt_tokens, 0) || ' ' || COALESCE(completion_tokens, 0) || ' ' || COALESCE(CAST(round(cost_usd * 1e9) AS INTEGER), 0) || ' '
+    || octet_length(session_id) || ' ' || session_id, ''), '') AS TEXT) AS calls
+FROM llm_traces WHERE id > @after AND id <= @upto AND session_id IS NOT NULL;
+
+-- name: LastCallID :one
+SELECT CAST(COALESCE(MAX(id), 0) AS INTEGER) AS id FROM llm_traces;
 
 -- Sums, exact at any moment: whole days and hours from usage, what is left over at
 -- both ends from the calls, and the calls of the last second, which usage does not
@@ -288,6 +299,58 @@ WHERE (CAST(@provider AS TEXT) = '' OR u.provider = @provider)
     AND (CAST(@status AS TEXT) = '' OR u.status = @status OR (@status = 'failed' AND u.status <> 'ok'))
 GROUP BY 1, 2, 3, 4, 5;
 
+-- name: SumUsageParts :many
+-- By time alone, which takes half as long.
+SELECT CAST((u.at - CAST(@origin AS INTEGER)) / CAST(@width AS INTEGER) AS INTEGER) AS bucket,
+    CAST(SUM(u.calls) AS INTEGER) AS calls,
+    CAST(SUM(CASE WHEN u.status <> 'ok' THEN u.calls ELSE 0 END) AS INTEGER) AS failed,
+    CAST(SUM(u.prompt_tokens) AS INTEGER) AS prompt_tokens,
+    CAST(SUM(u.completion_tokens) AS INTEGER) AS completion_tokens,
+    CAST(SUM(u.cache_read_tokens) AS INTEGER) AS cache_read_tokens,
+    CAST(SUM(u.cache_write_tokens) AS INTEGER) AS cache_write_tokens,
+    CAST(SUM(u.reasoning_tokens) AS INTEGER) AS reasoning_tokens,
+    CAST(SUM(u.cost_nano_usd) AS INTEGER) AS cost_nano_usd,
+    CAST(SUM(u.unmetered) AS INTEGER) AS unmetered,
+    CAST(SUM(u.unpriced) AS INTEGER) AS unpriced
+FROM (
+    SELECT d.start_at AS at, d.provider, d.model, d.agent, d.status, d.calls, d.prompt_tokens, d.completion_tokens,
+        d.cache_read_tokens, d.cache_write_tokens, d.reasoning_tokens, d.cost_nano_usd, d.unmetered, d.unpriced
+    FROM usage AS d WHERE d.granularity = 'day' AND d.start_at >= @first_day AND d.start_at < @end_day
+    UNION ALL
+    SELECT h.start_at, h.provider, h.model, h.agent, h.status, h.calls, h.prompt_tokens, h.completion_tokens,
+        h.cache_read_tokens, h.cache_write_tokens, h.reasoning_tokens, h.cost_nano_usd, h.unmetered, h.unpriced
+    FROM usage AS h WHERE h.granularity = 'hour' AND h.start_at >= @first_hour AND h.start_at < @first_day
+    UNION ALL
+    SELECT g.start_at, g.provider, g.model, g.agent, g.status, g.calls, g.prompt_tokens, g.completion_tokens,
+        g.cache_read_tokens, g.cache_write_tokens, g.reasoning_tokens, g.cost_nano_usd, g.unmetered, g.unpriced
+    FROM usage AS g WHERE g.granularity = 'hour' AND g.start_at >= @end_day AND g.start_at < @end_hour
+    UNION ALL
+    SELECT a.created_at, a.provider, a.model, COALESCE(a.agent, ''), a.status, 1, COALESCE(a.prompt_tokens, 0), COALESCE(a.completion_tokens, 0),
+        COALESCE(a.cache_read_tokens, 0), COALESCE(a.cache_write_tokens, 0), COALESCE(a.reasoning_tokens, 0),
+        COALESCE(CAST(round(a.cost_usd * 1e9) AS INTEGER), 0),
+        a.prompt_tokens IS NULL AND a.completion_tokens IS NULL AND a.total_tokens IS NULL, a.cost_usd IS NULL
+    FROM llm_traces AS a WHERE a.created_at >= @low AND a.created_at < @first_hour
+    UNION ALL
+    SELECT b.created_at, b.provider, b.model, COALESCE(b.agent, ''), b.status, 1, COALESCE(b.prompt_tokens, 0), COALESCE(b.completion_tokens, 0),
+        COALESCE(b.cache_read_tokens, 0), COALESCE(b.cache_write_tokens, 0), COALESCE(b.reasoning_tokens, 0),
+        COALESCE(CAST(round(b.cost_usd * 1e9) AS INTEGER), 0),
+        b.prompt_tokens IS NULL AND b.completion_tokens IS NULL AND b.total_tokens IS NULL, b.cost_usd IS NULL
+    FROM llm_traces AS b WHERE b.created_at >= @end_hour AND b.created_at < @high
+    UNION ALL
+    SELECT c.created_at, c.provider, c.model, COALESCE(c.agent, ''), c.status, 1, COALESCE(c.prompt_tokens, 0), COALESCE(c.completion_tokens, 0),
+        COALESCE(c.cache_read_tokens, 0), COALESCE(c.cache_write_tokens, 0), COALESCE(c.reasoning_tokens, 0),
+        COALESCE(CAST(round(c.cost_usd * 1e9) AS INTEGER), 0),
+        c.prompt_tokens IS NULL AND c.completion_tokens IS NULL AND c.total_tokens IS NULL, c.cost_usd IS NULL
+    FROM llm_traces AS c
+    WHERE c.id > COALESCE((SELECT CAST(m.value AS INTEGER) FROM meta AS m WHERE m.key = 'summarized'), 0)
+        AND +c.created_at >= @first_hour AND +c.created_at < @end_hour
+) AS u
+WHERE (CAST(@provider AS TEXT) = '' OR u.provider = @provider)
+    AND (CAST(@model AS TEXT) = '' OR u.model = @model)
+    AND (CAST(@agent AS TEXT) = '' OR u.agent = @agent)
+    AND (CAST(@status AS TEXT) = '' OR u.status = @status OR (@status = 'failed' AND u.status <> 'ok'))
+GROUP BY 1;
+
 -- name: CountCallsUpTo :one
 SELECT COUNT(*) FROM (SELECT c.id FROM llm_traces AS c WHERE c.created_at >= @low AND c.created_at < @high LIMIT @lim) AS some;
 
@@ -325,21 +388,23 @@ WHERE created_at >= @low AND created_at < @high
     AND (CAST(@agent AS TEXT) = '' OR agent = @agent)
     AND (CAST(@status AS TEXT) = '' OR status = @status OR (@status = 'failed' AND status <> 'ok'));
 
--- name: SumLatency :many
-SELECT CAST((l.start_at - CAST(@origin AS INTEGER)) / CAST(@width AS INTEGER) AS INTEGER) AS part, l.bucket, CAST(SUM(l.n) AS INTEGER) AS n
-FROM (
-    SELECT d.start_at, d.provider, d.model, d.bucket, d.n
-    FROM latency AS d WHERE d.granularity = 'day' AND d.start_at >= @first_day AND d.start_at < @end_day
-    UNION ALL
-    SELECT h.start_at, h.provider, h.model, h.bucket, h.n
-    FROM latency AS h WHERE h.granularity = 'hour' AND h.start_at >= @first_hour AND h.start_at < @first_day
-    UNION ALL
-    SELECT g.start_at, g.provider, g.model, g.bucket, g.n
-    FROM latency AS g WHERE g.granularity = 'hour' AND g.start_at >= @end_day AND g.start_at < @end_hour
-) AS l
-WHERE (CAST(@provider AS TEXT) = '' OR l.provider = @provider)
-    AND (CAST(@model AS TEXT) = '' OR l.model = @model)
-GROUP BY 1, 2;
+-- name: ListHistograms :many
+-- Of each day or hour one line of buckets and how many calls they have, since a row for
+-- each takes longer to read than all the rest.
+SELECT d.start_at, CAST(group_concat(d.bucket || ' ' || d.n, ' ') AS TEXT) AS histogram
+FROM latency AS d WHERE d.granularity = 'day' AND d.start_at >= @first_day AND d.start_at < @end_day
+    AND (CAST(@provider AS TEXT) = '' OR d.provider = @provider) AND (CAST(@model AS TEXT) = '' OR d.model = @model)
+GROUP BY d.start_at
+UNION ALL
+SELECT h.start_at, CAST(group_concat(h.bucket || ' ' || h.n, ' ') AS TEXT) AS histogram
+FROM latency AS h WHERE h.granularity = 'hour' AND h.start_at >= @first_hour AND h.start_at < @first_day
+    AND (CAST(@provider AS TEXT) = '' OR h.provider = @provider) AND (CAST(@model AS TEXT) = '' OR h.model = @model)
+GROUP BY h.start_at
+UNION ALL
+SELECT g.start_at, CAST(group_concat(g.bucket || ' ' || g.n, ' ') AS TEXT) AS histogram
+FROM latency AS g WHERE g.granularity = 'hour' AND g.start_at >= @end_day AND g.start_at < @end_hour
+    AND (CAST(@provider AS TEXT) = '' OR g.provider = @provider) AND (CAST(@model AS TEXT) = '' OR g.model = @model)
+GROUP BY g.start_at;
 
 -- name: FirstUsage :one
 -- The calls of the last second are not in usage yet.
@@ -389,6 +454,17 @@ SELECT CAST((created_at - CAST(@low AS INTEGER)) / CAST(@width AS INTEGER) AS IN
     CAST(COALESCE(MIN(disk_free_bytes), 0) AS REAL) AS free_min, CAST(COALESCE(AVG(disk_free_bytes), 0) AS REAL) AS free_avg, CAST(COALESCE(MAX(disk_free_bytes), 0) AS REAL) AS free_max
 FROM system_metrics WHERE created_at >= @low AND created_at < @high
 GROUP BY 1 ORDER BY 1;
+
+-- name: SampleMemory :many
+-- The memory in use at the last reading of each part of a range.
+WITH RECURSIVE part AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM part WHERE n + 1 < CAST(@parts AS INTEGER))
+SELECT CAST(part.n AS INTEGER) AS part, CAST(m.mem_total - m.mem_available AS INTEGER) AS used
+FROM part JOIN system_metrics AS m ON m.id = (
+    SELECT x.id FROM system_metrics AS x
+    WHERE x.created_at >= CAST(@low AS INTEGER) + part.n * CAST(@width AS INTEGER)
+        AND x.created_at < CAST(@low AS INTEGER) + (part.n + 1) * CAST(@width AS INTEGER)
+    ORDER BY x.created_at DESC LIMIT 1)
+WHERE m.mem_total IS NOT NULL AND m.mem_available IS NOT NULL;
 
 -- name: ListReadings :many
 SELECT id, trace_id, created_at, cpu_pct, mem_rss_bytes, mem_available, mem_total,

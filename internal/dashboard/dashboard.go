@@ -87,6 +87,7 @@ type Dashboard struct {
 	opts   Options
 	mux    *http.ServeMux
 	static static
+	memory memory
 }
 
 // New returns a Dashboard.
@@ -331,7 +332,7 @@ func (r *request) ask(f func(context.Context, *view.View) error) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second) // so that no page holds the log for long
 	defer cancel()
-	return read(ctx, s.Store, func(v *view.View) error { return f(ctx, v) })
+	return r.d.read(ctx, s, func(v *view.View) error { return f(ctx, v) })
 }
 
 // times returns a filter that wants the same range, and everything in it.

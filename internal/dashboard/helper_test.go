@@ -61,10 +61,16 @@ func openFixture(t testing.TB, path string) *fixture {
 		}
 	})
 	f := &fixture{t: t, session: &dashboard.Session{Store: st, Writer: w}}
-	f.Handler = dashboard.New(dashboard.Options{
-		Version: "test", Session: func() *dashboard.Session { return f.session }, Reasons: func() []string { return f.reasons }, Log: log,
-	})
+	f.restart()
 	return f
+}
+
+// restart has another dashboard over the same database.
+func (f *fixture) restart() {
+	f.Handler = dashboard.New(dashboard.Options{
+		Version: "test", Session: func() *dashboard.Session { return f.session }, Reasons: func() []string { return f.reasons },
+		Log: slog.New(slog.NewTextHandler(f.t.Output(), nil)),
+	})
 }
 
 func (f *fixture) submit(b *writer.Batch) {

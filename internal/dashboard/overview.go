@@ -18,12 +18,13 @@ var nan = math.NaN()
 // host was, and whether the record leaves.
 func (r *request) overview() (*answer, error) {
 	var (
-		s, before *view.Stats
-		top       *view.TopSessions
-		calls     view.List[view.CallRow]
-		failed    view.List[view.Entry]
-		host      *view.System
-		extent    view.Extent
+		s      *view.Stats
+		before *view.Sums // nil if there is nothing to compare with
+		top    *view.TopSessions
+		calls  view.List[view.CallRow]
+		failed view.List[view.Entry]
+		host   *view.Memory
+		extent view.Extent
 	)
 	failures := r.times()
 	failures.Severity = "error" // a warning is none
@@ -36,9 +37,11 @@ func (r *request) overview() (*answer, error) {
 		}
 		// A time that was recorded in part only is nothing to compare with.
 		if length := s.Until - s.From; extent.FirstCall != nil && *extent.FirstCall <= s.From-length {
-			if before, err = v.Sums(ctx, between(r.filter, s.From-length, s.From)); err != nil {
+			total, err := v.Total(ctx, between(r.filter, s.From-length, s.From))
+			if err != nil {
 				return err
 			}
+			before = &total
 		}
 		if top, err = v.TopSessions(ctx, r.times(), 5); err != nil {
 			return err
@@ -49,7 +52,7 @@ func (r *request) overview() (*answer, error) {
 		if failed, err = v.Entries(ctx, view.ErrorKinds, failures, view.Page{Limit: 5}); err != nil {
 			return err
 		}
-		host, err = v.System(ctx, r.filter, 48)
+		host, err = v.Memory(ctx, r.filter, 48)
 		return err
 	})
 	if err != nil {
@@ -88,7 +91,7 @@ func tile(href, label string, value h.Node, class string, below ...h.Node) h.Nod
 
 func sub(nodes ...h.Node) h.Node { return h.Span(h.Class("sub"), h.Group(nodes)) }
 
-func (r *request) tiles(s, before *view.Stats, host *view.System) []h.Node {
+func (r *request) tiles(s *view.Stats, before *view.Sums, host *view.Memory) []h.Node {
 	t := s.Total
 	var calls, costs, tokens, failures, latency []float64
 	for _, b := range s.Series {
@@ -124,14 +127,14 @@ func (r *request) tiles(s, before *view.Stats, host *view.System) []h.Node {
 	case t.Unpriced > 0:
 		costSub = h.Span(h.Class("warn"), h.Text(count(t.Unpriced)+" unpriced, not in it"))
 	}
-	if before != nil && before.Total.Unpriced == 0 && t.Unpriced == 0 {
-		if change := compare(float64(t.CostNanoUSD), float64(before.Total.CostNanoUSD)); change != "" {
+	if before != nil && before.Unpriced == 0 && t.Unpriced == 0 {
+		if change := compare(float64(t.CostNanoUSD), float64(before.CostNanoUSD)); change != "" {
 			costSub = h.Text(change)
 		}
 	}
 	callsSub := ""
 	if before != nil {
-		callsSub = compare(float64(t.Calls), float64(before.Total.Calls))
+		callsSub = compare(float64(t.Calls), float64(before.Calls))
 	}
 	if callsSub == "" && t.Calls > 0 {
 		callsSub = plural(int64(len(s.ByModel)), "model", "models")
@@ -190,15 +193,18 @@ func compare(now, before float64) string {
 	return sign + digits(math.Round(change)) + "% on before"
 }
 
-func (r *request) memoryTile(host *view.System) h.Node {
+func (r *request) memoryTile(host *view.Memory) h.Node {
 	href := link("/system", r.times())
 	last := host.Last
 	if last == nil || last.MemTotal == nil || last.MemAvail == nil {
 		return tile(href, "Memory", none(), "", sub(h.Text("no readings of the host")))
 	}
-	used := make([]float64, len(host.Points))
-	for i, p := range host.Points {
-		used[i] = avg(p.MemUsed)
+	used := make([]float64, len(host.Used))
+	for i, bytes := range host.Used {
+		used[i] = nan
+		if bytes != nil {
+			used[i] = float64(*bytes)
+		}
 	}
 	now := *last.MemTotal - *last.MemAvail
 	class := ""
@@ -210,13 +216,6 @@ func (r *request) memoryTile(host *view.System) h.Node {
 		text += ", " + since(age)
 	}
 	return tile(href, "Memory", h.Text(size(float64(now))), class, sub(h.Text(text)), chart.Spark(used))
-}
-
-func avg(s *view.Stat) float64 {
-	if s == nil {
-		return nan
-	}
-	return s.Avg
 }
 
 func (r *request) pushTile() h.Node {

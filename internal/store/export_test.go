@@ -1,6 +1,14 @@
 package store
 
-import "context"
+import (
+	"context"
+	"database/sql"
+)
+
+// ReadSQL runs f on a connection that reads.
+func (s *Store) ReadSQL(ctx context.Context, f func(context.Context, *sql.Conn) error) error {
+	return s.read(ctx, f)
+}
 
 // Exec runs SQL on the connection that writes.
 func (s *Store) Exec(sql string) error {

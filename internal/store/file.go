@@ -71,7 +71,7 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	db, err := open(tmp, "", fmt.Sprintf(createPragmas, applicationID))
+	db, err := open(tmp, "", fmt.Sprintf(createPragmas, applicationID), false)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func withMigrator(ctx context.Context, path string, f func(*sql.DB) error) (err 
 	if err := prepare(path, slog.Default()); err != nil {
 		return err
 	}
-	db, err := open(path, "_txlock=immediate", setup(writerSettings("full")))
+	db, err := open(path, "_txlock=immediate", setup(writerSettings("full")), false)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func openReader(path string) (*sql.DB, error) {
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		query += "&immutable=1"
 	}
-	return open(path, query, setup(readerSettings))
+	return open(path, query, setup(readerSettings), false)
 }
 
 func newerError(version, known int64) error {

@@ -78,6 +78,7 @@ func setup(settings []setting) string {
 type connector struct {
 	driver.Connector
 	setup string
+	keep  bool // the statements of queries
 }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -89,18 +90,21 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = conn.Close() // the first error says why
 		return nil, err
 	}
+	if c.keep {
+		return &kept{conn.(sqliteConn), make(map[string]*keptStmt)}, nil
+	}
 	return conn, nil
 }
 
 // open returns a pool of connections to path. The path travels as a URI, in which
 // SQLite reads no character as its own syntax.
-func open(path, query, setup string) (*sql.DB, error) {
+func open(path, query, setup string, keep bool) (*sql.DB, error) {
 	uri := url.URL{Scheme: "file", Path: path, OmitHost: true, RawQuery: query}
 	c, err := sqlite.NewConnector(uri.String())
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(connector{c, setup}), nil
+	return sql.OpenDB(connector{c, setup, keep}), nil
 }
 
 // queryer is what *sql.DB and *sql.Conn share.

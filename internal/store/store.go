@@ -168,7 +168,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	settings := writerSettings(s.opts.Synchronous)
-	if s.writers, err = open(s.path, "_txlock=immediate", setup(settings)); err != nil {
+	if s.writers, err = open(s.path, "_txlock=immediate", setup(settings), false); err != nil {
 		return err
 	}
 	s.writers.SetMaxOpenConns(1)
@@ -187,7 +187,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.tables, err = tables(ctx, c); err != nil {
 		return err
 	}
-	if s.readers, err = open(s.path, "", setup(readerSettings)); err != nil {
+	if s.readers, err = open(s.path, "", setup(readerSettings), true); err != nil {
 		return err
 	}
 	s.readers.SetMaxOpenConns(3)

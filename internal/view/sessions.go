@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"math"
-	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
 )
@@ -83,9 +82,6 @@ type TopSessions struct {
 	SearchedTo *int64
 }
 
-// topBudget is how long calls are summed for sessions that began before the range.
-const topBudget = 100 * time.Millisecond
-
 // TopSessions returns the n sessions that cost most in f's range. Of f it takes
 // SessionParams.
 //
@@ -94,83 +90,75 @@ const topBudget = 100 * time.Millisecond
 func (v *View) TopSessions(ctx context.Context, f Filter, n int) (*TopSessions, error) {
 	low, high := f.open(v.now)
 	lower, _ := f.lowered()
-	params := db.ListDearSessionsParams{Low: low, High: high, Inside: 1, Agent: f.Agent, Text: lower, Lim: int64(n)}
-	inside, err := v.q.ListDearSessions(ctx, params)
-	if err != nil {
-		return nil, err
-	}
-	params.Inside = 0
-	params.Lim = maxLimit
-	reaching, err := v.q.ListDearSessions(ctx, params)
-	if err != nil {
-		return nil, err
-	}
+	params := db.ListDearSessionsParams{Low: low, High: high, Agent: f.Agent, Text: lower}
+	narrow := f.Agent != "" || f.Text != ""
 	top := &TopSessions{Rows: make([]Session, 0, n)}
-	for i := range inside {
-		s := session(&inside[i])
-		s.InRange = &s.Sums
-		top.Rows = append(top.Rows, s)
+	known := make(map[string]bool)        // those in top
+	matching := make(map[string]*Session) // those that reach out, if the filter is narrow
+	held, err := v.known.holds(ctx, v.q, v.now, low, high)
+	if err != nil {
+		return nil, err
 	}
-	// Those that may be among the n.
-	sums := make(map[string]*Session)
-	last := int64(0)
-	for i := range reaching {
-		if len(inside) == n && reaching[i].CostNanoUSD <= inside[n-1].CostNanoUSD {
-			break
-		}
-		s := session(&reaching[i])
-		s.InRange = new(Sums)
-		sums[s.ID] = &s
-		last = max(last, s.LastAt)
-	}
-	if len(sums) > 0 {
-		if top.SearchedTo, err = v.sumSessions(ctx, sums, low, min(high, last+1)); err != nil {
+	if narrow || !held {
+		params.Inside, params.Lim = 1, int64(n)
+		inside, err := v.q.ListDearSessions(ctx, params)
+		if err != nil {
 			return nil, err
 		}
-	}
-	for _, s := range sums {
-		if s.InRange.Calls > 0 {
-			top.Rows = append(top.Rows, *s)
+		for i := range inside {
+			s := session(&inside[i])
+			s.InRange = &s.Sums
+			known[s.ID] = true
+			top.Rows = append(top.Rows, s)
 		}
+		params.Inside, params.Lim = 0, 1
+		if narrow {
+			params.Lim = maxLimit
+		}
+		reaching, err := v.q.ListDearSessions(ctx, params)
+		if err != nil {
+			return nil, err
+		}
+		if len(reaching) == 0 || len(inside) == n && reaching[0].CostNanoUSD <= inside[n-1].CostNanoUSD {
+			return top, nil
+		}
+		for i := range reaching {
+			s := session(&reaching[i])
+			matching[s.ID] = &s
+		}
+	}
+	totals, searchedTo, err := v.known.sum(ctx, v.q, v.now, low, high)
+	if err != nil {
+		return nil, err
+	}
+	top.SearchedTo = searchedTo
+	sortRows(totals, func(a, b *total) int {
+		return cmp.Or(cmp.Compare(b.sums.CostNanoUSD, a.sums.CostNanoUSD), cmp.Compare(b.last, a.last), cmp.Compare(a.session, b.session))
+	})
+	for i, left := 0, n; i < len(totals) && left > 0; i++ {
+		t := &totals[i]
+		if known[t.session] {
+			continue
+		}
+		s := matching[t.session]
+		switch {
+		case s != nil:
+		case narrow:
+			continue
+		default:
+			if s, err = v.Session(ctx, t.session); errors.Is(err, ErrNotFound) {
+				continue // within a second it is there
+			} else if err != nil {
+				return nil, err
+			}
+		}
+		s.InRange = &t.sums
+		top.Rows = append(top.Rows, *s)
+		left--
 	}
 	sortRows(top.Rows, func(a, b *Session) int {
 		return cmp.Or(cmp.Compare(b.InRange.CostNanoUSD, a.InRange.CostNanoUSD), cmp.Compare(b.LastAt, a.LastAt), cmp.Compare(a.ID, b.ID))
 	})
 	top.Rows = top.Rows[:min(len(top.Rows), n)]
 	return top, nil
-}
-
-// sumSessions adds up the calls of some sessions, the newest calls first. It returns how
-// far it came if the time was up before it had all.
-func (v *View) sumSessions(ctx context.Context, sums map[string]*Session, low, high int64) (*int64, error) {
-	begun, n := time.Now(), firstWindow
-	for high > low {
-		end, err := v.q.CallWindow(ctx, db.CallWindowParams{At: high, Low: low, N: int64(n)})
-		if errors.Is(err, sql.ErrNoRows) {
-			end, err = low, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		started := time.Now()
-		rows, err := v.q.SumSessions(ctx, db.SumSessionsParams{Low: end, High: high})
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			if s := sums[deref(r.SessionID)]; s != nil {
-				s.InRange.Add(Sums{
-					Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
-					CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
-				})
-			}
-		}
-		left := topBudget - time.Since(begun)
-		if left <= 0 && end > low {
-			return &end, nil
-		}
-		high = end
-		n = nextWindow(n, time.Since(started), left)
-	}
-	return nil, nil
 }

@@ -5,9 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
@@ -76,7 +77,7 @@ const Others = "…"
 // Stats sums the calls that f wants, of 24 hours without a Since. Of f it takes
 // SumParams; another is a *ParamError.
 func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
-	s, parts, short, err := v.sums(ctx, f)
+	s, parts, short, err := v.sums(ctx, f, true)
 	switch {
 	case err != nil:
 		return nil, err
@@ -86,15 +87,33 @@ func (v *View) Stats(ctx context.Context, f Filter) (*Stats, error) {
 	return s, v.histogram(ctx, f, s, parts)
 }
 
-// Sums is Stats without the latencies, which take a third of its time.
+// Sums is Stats without the latencies, and without what tells the calls apart by names,
+// which takes a third of the time.
 func (v *View) Sums(ctx context.Context, f Filter) (*Stats, error) {
-	s, _, _, err := v.sums(ctx, f)
+	s, _, _, err := v.sums(ctx, f, false)
 	return s, err
+}
+
+// Total is what Sums says of the range as a whole.
+func (v *View) Total(ctx context.Context, f Filter) (total Sums, err error) {
+	if err := f.summable(); err != nil {
+		return total, err
+	}
+	from, until := f.lastDay(v.now)
+	return v.total(ctx, spanOf(from, until, false, f.Until == Instant{}, day, 0), f)
+}
+
+func (v *View) total(ctx context.Context, span spans, f Filter) (total Sums, err error) {
+	rows, err := v.q.SumUsageParts(ctx, db.SumUsagePartsParams(span.usage(f)))
+	for i := range rows {
+		total.Add(sumsOfPart(&rows[i]))
+	}
+	return total, err
 }
 
 // sums also returns the buckets, and whether the range is so short that its calls were
 // summed one by one.
-func (v *View) sums(ctx context.Context, f Filter) (s *Stats, parts []part, short bool, err error) {
+func (v *View) sums(ctx context.Context, f Filter, byName bool) (s *Stats, parts []part, short bool, err error) {
 	if err := f.summable(); err != nil {
 		return nil, nil, false, err
 	}
@@ -128,11 +147,19 @@ func (v *View) sums(ctx context.Context, f Filter) (s *Stats, parts []part, shor
 			j++
 		}
 		span := spanOf(parts[i].from, parts[j-1].until, short, f.Until == Instant{} && j == len(parts), s.BucketMS, parts[i].origin)
-		rows, err := v.q.SumUsage(ctx, span.usage(f))
-		if err != nil {
-			return nil, nil, false, err
+		if byName {
+			rows, err := v.q.SumUsage(ctx, span.usage(f))
+			if err != nil {
+				return nil, nil, false, err
+			}
+			a.add(rows, i, j)
+		} else {
+			rows, err := v.q.SumUsageParts(ctx, db.SumUsagePartsParams(span.usage(f)))
+			if err != nil {
+				return nil, nil, false, err
+			}
+			a.addParts(rows, i, j)
 		}
-		a.add(rows, i, j)
 		i = j
 	}
 	a.finish()
@@ -298,7 +325,7 @@ func sumsOf(r *db.SumUsageRow) Sums {
 func (a *aggregate) add(rows []db.SumUsageRow, first, end int) {
 	for i := range rows {
 		r, sums := &rows[i], sumsOf(&rows[i])
-		n := min(max(first+int(r.Bucket-a.parts[first].number), first), end-1)
+		n := a.part(r.Bucket, first, end)
 		a.stats.Total.Add(sums)
 		model := name{r.Provider, r.Model}
 		a.models.add(model, sums)
@@ -306,6 +333,28 @@ func (a *aggregate) add(rows []db.SumUsageRow, first, end int) {
 		a.agents.add(name{name: r.Agent}, sums)
 		a.statuses.add(name{name: r.Status}, sums)
 		a.series[n].add(model, sums)
+	}
+}
+
+func sumsOfPart(r *db.SumUsagePartsRow) Sums {
+	return Sums{
+		Calls: r.Calls, Failed: r.Failed, PromptTokens: r.PromptTokens, CompletionTokens: r.CompletionTokens,
+		CacheReadTokens: r.CacheReadTokens, CacheWriteTokens: r.CacheWriteTokens, ReasoningTokens: r.ReasoningTokens,
+		CostNanoUSD: r.CostNanoUSD, Unmetered: r.Unmetered, Unpriced: r.Unpriced,
+	}
+}
+
+// part returns which part from first up to end has a number.
+func (a *aggregate) part(number int64, first, end int) int {
+	return min(max(first+int(number-a.parts[first].number), first), end-1)
+}
+
+// addParts is add for rows that tell nothing else apart.
+func (a *aggregate) addParts(rows []db.SumUsagePartsRow, first, end int) {
+	for i := range rows {
+		sums := sumsOfPart(&rows[i])
+		a.stats.Total.Add(sums)
+		a.series[a.part(rows[i].Bucket, first, end)].add(name{}, sums)
 	}
 }
 
@@ -324,6 +373,9 @@ func (a *aggregate) finish() {
 		for k, sums := range a.series[i] {
 			b.Sums.Add(*sums)
 			n, ok := place[k]
+			if len(s.Models) == 0 {
+				continue
+			}
 			if !ok {
 				n = len(s.Models) - 1 // Others
 			}
@@ -397,8 +449,8 @@ func (v *View) histogram(ctx context.Context, f Filter, s *Stats, parts []part) 
 	if s.From%hour != 0 || f.Until != (Instant{}) && s.Until%hour != 0 {
 		s.LatencyNote = "the latency is of the whole hours that the range begins and ends in"
 	}
-	total := make(map[int64]int64)
-	each := make([]map[int64]int64, len(parts))
+	var total counts
+	each := make([]counts, len(parts))
 	for i := 0; i < len(parts); {
 		j := i + 1
 		for j < len(parts) && parts[j].origin == parts[i].origin {
@@ -409,44 +461,72 @@ func (v *View) histogram(ctx context.Context, f Filter, s *Stats, parts []part) 
 			span.firstHour = roundUp(parts[i].from, hour)
 		}
 		span.days()
-		rows, err := v.q.SumLatency(ctx, db.SumLatencyParams{
-			Origin: span.origin, Width: span.width, FirstHour: span.firstHour, EndHour: span.endHour, FirstDay: span.firstDay, EndDay: span.endDay,
+		rows, err := v.q.ListHistograms(ctx, db.ListHistogramsParams{
+			FirstHour: span.firstHour, EndHour: span.endHour, FirstDay: span.firstDay, EndDay: span.endDay,
 			Provider: f.Provider, Model: f.Model,
 		})
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
-			n := min(max(i+int(r.Part-parts[i].number), i), j-1)
-			if each[n] == nil {
-				each[n] = make(map[int64]int64)
+			var h counts
+			if err := h.parse(r.Histogram); err != nil {
+				return err
 			}
-			each[n][r.Bucket] += r.N
-			total[r.Bucket] += r.N
+			n := min(max(i+int((r.StartAt-span.origin)/span.width-parts[i].number), i), j-1)
+			each[n].add(&h)
+			total.add(&h)
 		}
 		i = j
 	}
-	s.Latency = estimate(total)
+	s.Latency = total.estimate()
 	for i := range each {
-		s.Series[i].Latency = estimate(each[i])
+		s.Series[i].Latency = each[i].estimate()
 	}
 	return nil
 }
 
-// estimate returns the percentiles of a histogram (see writer.Bucket), or nil.
-func estimate(n map[int64]int64) *Percentiles {
+// counts are how many latencies each bucket of a histogram has (see writer.Bucket).
+type counts [4 * 64]int64
+
+func (c *counts) add(o *counts) {
+	for i, n := range o {
+		c[i] += n
+	}
+}
+
+// parse adds a line of ListHistograms.
+func (c *counts) parse(line string) error {
+	for line != "" {
+		var bucket, n string
+		bucket, line, _ = strings.Cut(line, " ")
+		n, line, _ = strings.Cut(line, " ")
+		i, err := strconv.ParseUint(bucket, 10, 8)
+		if err != nil {
+			return err
+		}
+		k, err := strconv.ParseInt(n, 10, 64)
+		if err != nil {
+			return err
+		}
+		c[i] += k
+	}
+	return nil
+}
+
+// estimate returns the percentiles, or nil.
+func (c *counts) estimate() *Percentiles {
 	var all int64
-	for _, c := range n {
-		all += c
+	for _, n := range c {
+		all += n
 	}
 	if all == 0 {
 		return nil
 	}
-	buckets := slices.Sorted(maps.Keys(n))
 	at := func(share float64) int64 {
 		rank := max(int64(math.Ceil(share*float64(all))), 1)
-		for _, b := range buckets {
-			if rank -= n[b]; rank <= 0 {
+		for b, n := range c {
+			if rank -= n; rank <= 0 {
 				if b == 0 {
 					return 1
 				}
@@ -487,11 +567,7 @@ func (v *View) since(ctx context.Context, low int64, agent, session string) (sum
 	if session == "" {
 		_, until := Filter{}.Range(v.now)
 		span := spanOf(low, max(until, low), false, true, day, 0)
-		rows, err := v.q.SumUsage(ctx, span.usage(Filter{Agent: agent}))
-		for i := range rows {
-			sums.Add(sumsOf(&rows[i]))
-		}
-		return sums, err
+		return v.total(ctx, span, Filter{Agent: agent})
 	}
 	row, err := v.q.GetSession(ctx, session)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -211,6 +211,19 @@ func statsAre(t *testing.T, what string, v *view.View, f view.Filter, calls []db
 	if len(s.ByModel) != len(models) {
 		t.Errorf("%s: %d models, want %d", what, len(s.ByModel), len(models))
 	}
+	sums, err := v.Sums(context.Background(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range s.Series {
+		s.Series[i] = view.Bucket{From: b.From, Until: b.Until, Sums: b.Sums, Models: []view.Sums{}}
+	}
+	if diff := gocmp.Diff(s.Series, sums.Series); diff != "" || sums.Total != total {
+		t.Fatalf("%s %s, without names (-with +without):\n%s", what, f.Query().Encode(), diff)
+	}
+	if got, err := v.Total(context.Background(), f); got != total || err != nil {
+		t.Fatalf("%s %s, in total (-want +got), error %v:\n%s", what, f.Query().Encode(), err, gocmp.Diff(total, got))
+	}
 	if s.BucketMS < 3600_000 {
 		if got := s.Latency; got == nil && latencies > 0 || got != nil && got.N != latencies {
 			t.Errorf("%s %s: latency %+v of %d", what, f.Query().Encode(), got, latencies)

@@ -89,12 +89,41 @@ func (v *View) System(ctx context.Context, f Filter, n int) (*System, error) {
 		p.DiskUsed = stat(r.DiskN, r.DiskMin, r.DiskAvg, r.DiskMax)
 		p.DiskFree = stat(r.FreeN, r.FreeMin, r.FreeAvg, r.FreeMax)
 	}
+	s.Last, err = v.lastReading(ctx, f, from)
+	return s, err
+}
+
+// Memory is how much memory the host used.
+type Memory struct {
+	Used []*int64 // bytes, at the last reading of each part of the range; nil without one
+	Last *Reading // the newest of the range
+}
+
+// Memory returns a reading of each of n parts of f's range. It takes as long as there are
+// parts, and not as there are readings.
+func (v *View) Memory(ctx context.Context, f Filter, n int) (*Memory, error) {
+	from, until := f.lastDay(v.now)
+	width := max((until-from+int64(n)-1)/int64(n), 1)
+	rows, err := v.q.SampleMemory(ctx, db.SampleMemoryParams{Low: from, Width: width, Parts: int64(n)})
+	if err != nil {
+		return nil, err
+	}
+	m := &Memory{Used: make([]*int64, n)}
+	for i := range rows {
+		m.Used[rows[i].Part] = &rows[i].Used
+	}
+	m.Last, err = v.lastReading(ctx, f, from)
+	return m, err
+}
+
+// lastReading returns the newest of f's range, which begins at from, or nil.
+func (v *View) lastReading(ctx context.Context, f Filter, from int64) (*Reading, error) {
 	f.Since = Instant{At: max(from, 1)}
 	last, err := v.Readings(ctx, f, Page{Limit: 1})
-	if len(last.Rows) > 0 {
-		s.Last = &last.Rows[0]
+	if len(last.Rows) == 0 {
+		return nil, err
 	}
-	return s, err
+	return &last.Rows[0], err
 }
 
 func stat(n int64, min, avg, max float64) *Stat {

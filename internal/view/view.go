@@ -30,15 +30,19 @@ var (
 // View answers questions about one database, as of one moment. It is as safe for
 // concurrent use as its connection.
 type View struct {
-	q   *db.Queries
-	now time.Time
+	q     *db.Queries
+	now   time.Time
+	known *SessionSums
 }
 
 // New returns a View that reads through q, which must not be able to write.
 func New(q *db.Queries) *View { return At(q, time.Now()) }
 
 // At is New as of another moment, for an answer that takes several views.
-func At(q *db.Queries, now time.Time) *View { return &View{q: q, now: now} }
+func At(q *db.Queries, now time.Time) *View { return Remembering(q, now, new(SessionSums)) }
+
+// Remembering is At with what earlier answers took long to find out.
+func Remembering(q *db.Queries, now time.Time, known *SessionSums) *View { return &View{q, now, known} }
 
 // Now returns the moment that relative times are counted from.
 func (v *View) Now() time.Time { return v.now }

@@ -122,6 +122,9 @@ func (j *job) run(w *Writer) error {
 		err = w.st.Check()
 	}
 	w.working.Store(0)
+	if j.secure || tx.summarized {
+		w.revision.Add(1) // only now: who reads it before a commit may still read rows of before
+	}
 	switch {
 	case j.rewrite && store.Classify(err) != store.Fatal: // the file takes rows all the same
 	case err == nil && (w.st.Full() || w.st.Held()): // but rows are not stored

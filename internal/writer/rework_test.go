@@ -799,3 +799,31 @@ func TestMaskStoredBesideSubmit(t *testing.T) {
 	}
 	f.close()
 }
+
+func TestRevision(t *testing.T) {
+	t.Parallel()
+	f := open(t, newPath(t), "normal")
+	was := f.Revision()
+	is := func(what string, another bool) {
+		t.Helper()
+		now := f.Revision()
+		if (now != was) != another {
+			t.Errorf("after %s the revision is %d, it was %d", what, now, was)
+		}
+		was = now
+	}
+	f.submit(pricedCalls(0, 3))
+	is("calls came", false)
+	nothing := func(*writer.Tx) error { return nil }
+	if err := f.Do(background, nothing); err != nil {
+		t.Fatal(err)
+	}
+	is("other work", false)
+	if err := f.Erase(background, nothing); err != nil {
+		t.Fatal(err)
+	}
+	is("rows were erased", true)
+	f.repriced(prices(t, maker))
+	is("calls were priced", true)
+	f.close()
+}

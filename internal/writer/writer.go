@@ -89,6 +89,7 @@ type Writer struct {
 	prices   atomic.Pointer[prices]
 	fault    atomic.Pointer[string] // of the last group; nil when it was committed
 	working  atomic.Int64           // Unix ms since when a transaction is under way, or 0
+	revision atomic.Int64
 	fileSize atomic.Int64
 	walSize  atomic.Int64
 
@@ -186,6 +187,11 @@ func (w *Writer) Books() Books {
 	b.addAll(&w.booked)
 	return b
 }
+
+// Revision is another one after what stored calls cost, or which session they are of, was
+// changed, or rows were erased: whoever remembers sums of them has to begin anew. That
+// calls came, were forwarded, or went by age or size does not change it.
+func (w *Writer) Revision() int64 { return w.revision.Load() }
 
 // Tally returns what was counted since the process began.
 func (w *Writer) Tally() *Tally { return w.opts.Tally }
