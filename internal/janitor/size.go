@@ -30,6 +30,9 @@ func (o *Options) limit() int64 { return max(o.MaxDBBytes-logBytes, o.MaxDBBytes
 func (o *Options) high() int64 { return o.limit() - o.limit()/16 }
 func (o *Options) low() int64  { return o.limit() - o.limit()/8 }
 
+// most is where the database grows no further, however fast rows come in: they wait then.
+func (o *Options) most() int64 { return o.limit() + logBytes/4 }
+
 // floor is how far the file is made smaller because the volume is full.
 func (o *Options) floor() int64 { return o.MaxDBBytes / 8 }
 

@@ -124,7 +124,7 @@ func (j *job) run(w *Writer) error {
 	w.working.Store(0)
 	switch {
 	case j.rewrite && store.Classify(err) != store.Fatal: // the file takes rows all the same
-	case err == nil && (w.st.Full() || w.st.Held()): // but rows are not stored
+	case err == nil && (w.st.Full() || w.st.Held() || w.crowd.refusing): // but rows are not stored
 	default:
 		w.report(err)
 	}
@@ -137,6 +137,7 @@ func (j *job) run(w *Writer) error {
 		}
 		w.publish()
 	}
+	w.measure() // who deletes is to know how long the log has become
 	if j.then != nil {
 		j.then(err)
 	}
