@@ -122,7 +122,7 @@ type answer struct {
 func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) *Janitor {
 	j := newJanitor(st, w, opts)
 	j.ctx, j.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	j.grown = w.Growth(opts.limit()/32, opts.most())
+	j.grown = w.Growth(opts.limit()/32, j.most)
 	go j.run()
 	return j
 }

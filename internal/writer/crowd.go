@@ -22,7 +22,7 @@ const (
 // there is room. The zero value is that there is room.
 type crowd struct {
 	full     bool
-	live     int64     // pages that hold something
+	pages    store.Pages
 	since    time.Time // when a group began to wait, or there was less to wait for; zero while none waits
 	refusing bool
 }
@@ -43,26 +43,27 @@ func (w *Writer) room() int {
 	c := &w.crowd
 	w.mu.Lock()
 	g, n, waiting := &w.growth, len(w.queue), w.bytes
-	most := g.most
+	most, told := g.most, g.told
 	if w.closed { // what was let in is stored
-		most = 0
+		most = nil
 	}
-	look := most > 0 && (c.refusing || n > 0 && (c.full || g.since >= lookEvery))
+	look := most != nil && (c.refusing || n > 0 && (c.full || g.since >= lookEvery))
 	if look {
 		g.since = 0
 	}
 	w.mu.Unlock()
-	if most == 0 {
+	if most == nil {
 		c.full, n = false, math.MaxInt
 	}
 	if look {
 		p, err := w.st.Pages()
 		grow := min(max(waiting, lookEvery), maxGroupBytes) - p.Free*store.PageSize
-		c.full = err == nil && grow > 0 && p.All*store.PageSize+grow > most
-		if live := p.All - p.Free; live < c.live && !c.refusing || !c.full {
+		bytes := p.All * store.PageSize
+		c.full = err == nil && grow > 0 && bytes+grow > most(bytes)
+		if less := p.All < c.pages.All || p.All-p.Free < c.pages.All-c.pages.Free; less && !c.refusing {
 			c.since = time.Time{}
 		}
-		c.live = p.All - p.Free
+		c.pages = p
 	}
 	switch {
 	case !c.full:
@@ -74,6 +75,12 @@ func (w *Writer) room() int {
 		c.since = time.Time{}
 	case c.since.IsZero():
 		c.since = time.Now()
+	}
+	if w.crowded.Swap(c.full) != c.full && c.full {
+		select {
+		case told <- struct{}{}:
+		default: // there is one already
+		}
 	}
 	if c.full && !c.inVain() {
 		return 0

@@ -416,7 +416,7 @@ func TestGrowth(t *testing.T) {
 			}
 			return time.Since(began)
 		}
-		told := f.Growth(100_000, 1<<40)
+		told := f.Growth(100_000, func(int64) int64 { return 1 << 40 })
 		if submit(9); len(told) != 0 {
 			t.Error("told too early")
 		}
@@ -453,7 +453,7 @@ func TestCrowded(t *testing.T) {
 			}
 		}()
 		const most = 4 << 20
-		f.Growth(1<<40, most)
+		f.Growth(1<<40, func(int64) int64 { return most })
 		n := 0
 		submit := func() error {
 			b := calls(n, n+1)
@@ -495,6 +495,7 @@ func TestCrowded(t *testing.T) {
 			}
 		}
 		remove()
+		synctest.Wait()
 		if f.Fault() != "" {
 			t.Errorf("there is room, and it says %q", f.Fault())
 		}

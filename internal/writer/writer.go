@@ -92,6 +92,7 @@ type Writer struct {
 	fileSize atomic.Int64
 	walSize  atomic.Int64
 	held     atomic.Bool
+	crowded  atomic.Bool
 
 	// What follows belongs to the goroutine. Slices are kept for the next group.
 	group    []*pending
@@ -112,9 +113,9 @@ type Writer struct {
 type growth struct {
 	told  chan struct{} // holds one token; nil while nobody wants to know
 	every int64
-	bytes int64 // since the last token
-	most  int64 // that the database may have
-	since int64 // bytes since its pages were counted
+	bytes int64                   // since the last token
+	most  func(bytes int64) int64 // that the database may have, given what it has
+	since int64                   // bytes since its pages were counted
 }
 
 // pending is a batch on its way through the queue.
@@ -203,9 +204,10 @@ func (w *Writer) QueueBytes() (waiting, limit int64) {
 
 // Growth returns a channel that holds a token once about so many bytes were stored since
 // the last one, so that who keeps the database small need not ask all the time. A database
-// of most bytes grows no further: what would make it waits until rows were deleted. There
-// is one such channel: the last call's, until Unwatched.
-func (w *Writer) Growth(every, most int64) <-chan struct{} {
+// of as many bytes as most says, given what it has, grows no further: what would make it
+// waits until rows were deleted, and there is a token for that, too. There is one such
+// channel: the last call's, until Unwatched.
+func (w *Writer) Growth(every int64, most func(int64) int64) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.growth = growth{told: make(chan struct{}, 1), every: every, most: most, since: lookEvery}
@@ -301,6 +303,9 @@ func (w *Writer) Notice() string {
 // Held tells whether nothing is stored because another program's reader keeps so long a log
 // from being emptied.
 func (w *Writer) Held() bool { return w.held.Load() }
+
+// Crowded tells whether what waits to be stored waits for rows to be deleted.
+func (w *Writer) Crowded() bool { return w.crowded.Load() }
 
 // Sizes returns the bytes of the database file and of its log, at most a second old.
 func (w *Writer) Sizes() (database, wal int64) { return w.fileSize.Load(), w.walSize.Load() }
