@@ -102,6 +102,9 @@ func (x *world) flood(senders, batches int) (refused error) {
 // in, and no larger than the budget and the longest log while somebody reads and does not
 // end.
 func TestTotal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it stores and deletes for half a minute under the race detector, in no other way than its neighbours")
+	}
 	const most = 48 * mib // the least that there may be
 	x := newWorld(t, withRemote, budget(most), func(o *janitor.Options) { o.Interval = 100 * time.Millisecond })
 	defer x.close()
