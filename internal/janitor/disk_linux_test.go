@@ -135,3 +135,27 @@ func TestVolumeWithoutSize(t *testing.T) {
 		t.Errorf("%d bytes are free, %v", free, err)
 	}
 }
+
+// On a small volume MinFreeBytes stay free under a flood, but for what is set aside, and for
+// what is being stored.
+func TestFreeSpaceIsKept(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it fills 128 MiB, which takes minutes under the race detector")
+	}
+	dir := smallDisk(t, "128m")
+	x := newWorld(t, withRemote, budget(256*mib), func(o *janitor.Options) {
+		o.Free, o.MinFreeBytes, o.Interval = nil, 48*mib, 100*time.Millisecond
+	})
+	x.close()
+	x.path = filepath.Join(dir, "trace.db")
+	x.open()
+	defer x.close()
+	s := weigh(t, x.path)
+	x.flood(4, 30)
+	s.end()
+	if free := s.free.Load(); free < 48*mib-janitor.LogBytes-8*mib {
+		t.Errorf("%d MiB were free", free/mib)
+	}
+	t.Logf("%d MiB were free at least, %d MiB of files", s.free.Load()/mib, s.bytes.Load()/mib)
+}

@@ -39,7 +39,7 @@ type world struct {
 
 	free int64        // on the volume
 	skew atomic.Int64 // of the wall clock
-	n    int          // rows made
+	n    atomic.Int64 // rows made
 }
 
 func newWorld(t testing.TB, set ...func(*janitor.Options)) *world {
@@ -115,8 +115,8 @@ func (x *world) submit(b *writer.Batch) {
 }
 
 func (x *world) id() string {
-	x.n++
-	return fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(x.n)*2654435761, x.n)
+	n := x.n.Add(1)
+	return fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(n)*2654435761, n)
 }
 
 func (x *world) call(at time.Time, text int) db.InsertLLMTraceParams {
@@ -130,7 +130,7 @@ func (x *world) call(at time.Time, text int) db.InsertLLMTraceParams {
 func (x *world) span(at time.Time) db.InsertSpanParams {
 	return db.InsertSpanParams{
 		TraceID: x.id(), CreatedAt: at.UnixMilli(), Name: "run", Status: "ok", SessionID: new("s"),
-		OTELTraceID: strings.Repeat("a", 32), OTELSpanID: fmt.Sprintf("%016x", x.n),
+		OTELTraceID: strings.Repeat("a", 32), OTELSpanID: fmt.Sprintf("%016x", x.n.Load()),
 	}
 }
 

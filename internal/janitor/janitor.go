@@ -122,7 +122,7 @@ type answer struct {
 func New(ctx context.Context, st *store.Store, w *writer.Writer, opts Options) *Janitor {
 	j := newJanitor(st, w, opts)
 	j.ctx, j.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	j.grown = w.Growth(opts.limit() / 32)
+	j.grown = w.Growth(opts.limit()/32, j.most)
 	go j.run()
 	return j
 }
@@ -219,20 +219,18 @@ func (j *Janitor) short() bool {
 // pass deletes what is to go. Unless it is a whole one, it only sees to the size.
 func (j *Janitor) pass(ctx context.Context, whole bool) (Result, error) {
 	p := j.newPass(ctx)
-	var err error
-	if j.w.Notice() != "" {
-		p.problem = "nothing is deleted as long as the log of the database cannot be emptied, which would only make it longer"
-	} else {
-		if whole {
-			err = p.byAge()
-		}
-		if err == nil {
-			err = p.bySize()
-		}
+	err := p.mayDelete()
+	if err == nil && whole {
+		err = p.byAge()
+	}
+	if err == nil {
+		err = p.bySize()
 	}
 	switch {
 	case ctx.Err() != nil:
 		return p.result, ctx.Err()
+	case errors.Is(err, errLongLog):
+		p.problem, err = err.Error(), nil
 	case errors.Is(err, writer.ErrClosed), errors.Is(err, store.ErrClosed):
 		return p.result, err // so is the janitor, soon
 	case err != nil:
@@ -243,6 +241,16 @@ func (j *Janitor) pass(ctx context.Context, whole bool) (Result, error) {
 	p.result.Reason = cmp.Or(p.problem, j.clock.doubt)
 	j.finish(&p)
 	return p.result, err
+}
+
+var errLongLog = errors.New("nothing is deleted as long as the log of the database cannot be emptied, which would only make it longer")
+
+// mayDelete returns errLongLog if rows had better stay.
+func (p *pass) mayDelete() error {
+	if p.w.Notice() != "" {
+		return errLongLog
+	}
+	return nil
 }
 
 // finish publishes what came of a pass, and logs changes.

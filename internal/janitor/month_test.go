@@ -106,7 +106,7 @@ func TestMonth(t *testing.T) {
 }
 
 // taken is what a file takes from the volume.
-func taken(t *testing.T, path string) int64 {
+func taken(t testing.TB, path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0

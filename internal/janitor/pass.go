@@ -203,6 +203,9 @@ func (p *pass) jobs(reason string, step func(tx *writer.Tx, t *tally, lim int64)
 		if err := p.yield(); err != nil {
 			return err
 		}
+		if err := p.mayDelete(); err != nil {
+			return err
+		}
 		select {
 		case <-p.grown:
 			// What is deleted by age may take minutes, the size cannot wait for that.
@@ -244,7 +247,7 @@ func (p *pass) jobs(reason string, step func(tx *writer.Tx, t *tally, lim int64)
 		if !p.urgent && more {
 			// The agent may want the processor and the disk as well, and senders wait for
 			// the log to be copied, which deleting makes due.
-			if err := p.sleep(restFor * took); err != nil {
+			if err := p.sleep(restFor * min(took, jobTime)); err != nil {
 				return err
 			}
 		}

@@ -30,6 +30,17 @@ func (o *Options) limit() int64 { return max(o.MaxDBBytes-logBytes, o.MaxDBBytes
 func (o *Options) high() int64 { return o.limit() - o.limit()/16 }
 func (o *Options) low() int64  { return o.limit() - o.limit()/8 }
 
+// most is where a database of so many bytes grows no further, however fast rows come in:
+// they wait then. On a volume that is too full it may grow to the floor, and a little, so
+// that small rows need not wait for large ones.
+func (j *Janitor) most(bytes int64) int64 {
+	most := j.opts.limit() + logBytes/4
+	if free, err := j.opts.Free(j.st.Path()); err == nil && j.st.Shrinks() {
+		most = min(most, max(bytes+free-j.opts.MinFreeBytes+(2<<20), j.opts.floor()))
+	}
+	return most
+}
+
 // floor is how far the file is made smaller because the volume is full.
 func (o *Options) floor() int64 { return o.MaxDBBytes / 8 }
 
@@ -190,7 +201,9 @@ func (p *pass) oldCalls() (id int64, err error) {
 
 // hurry tells whether deleting cannot wait: the rows take more than they may, or none can
 // be stored.
-func (p *pass) hurry(live int64) bool { return live > p.opts.limit() || p.w.Fault() != "" }
+func (p *pass) hurry(live int64) bool {
+	return live > p.opts.limit() || p.w.Crowded() || p.w.Fault() != ""
+}
 
 // fits tells whether the rows take no more than goal.
 func (p *pass) fits(tx *writer.Tx, goal int64) (bool, error) {

@@ -292,6 +292,9 @@ func (p *Pusher) round(ctx context.Context, stop <-chan struct{}) (r Result, wai
 // step reads a batch, sends it, and writes down what came of it.
 func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Duration, err error) {
 	k, err := p.next(ctx)
+	if err == nil && k != nil {
+		err = p.mayMark(ctx)
+	}
 	if err != nil {
 		return false, p.unable(ctx, err), err
 	}
@@ -332,6 +335,22 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 }
 
 var errStopped = errors.New("there was no time left")
+
+// mayMark returns an error when what is sent could not be written down, because somebody
+// reads the database and the log gets too long.
+func (p *Pusher) mayMark(ctx context.Context) error {
+	if !p.w.Held() {
+		return nil
+	}
+	// A job copies the log if it can be by now.
+	if err := p.w.Do(ctx, func(*writer.Tx) error { return nil }); err != nil {
+		return err
+	}
+	if p.w.Held() {
+		return store.ErrHeld
+	}
+	return nil
+}
 
 // next returns the kind whose turn it is, or nil.
 func (p *Pusher) next(ctx context.Context) (k *kind, err error) {

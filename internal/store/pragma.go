@@ -24,8 +24,9 @@ const applicationID = 0x4f635472
 // be deleted.
 const CheckpointPages = 4000
 
-// MaxLogBytes is from where on nothing is stored, because another program's reader keeps
-// the log from being copied back, and it would fill the disk.
+// MaxLogBytes is how long the log may become while another program's reader keeps it from
+// being copied back. Rows are stored up to three quarters of it; the rest is for what is
+// under way then, such as marking what a remote has just taken.
 const MaxLogBytes = 4 * CheckpointPages * PageSize
 
 // PageSize is that of every database that is made here.

@@ -261,8 +261,16 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 func (s *Store) Held() bool { return s.held }
 
 // LastTx is Tx for what is to be possible when the volume is full: deleting, and what
-// leads to it.
+// leads to it. It returns ErrHeld only when the log is as long as it can be.
 func (s *Store) LastTx(f func(*db.Queries) error) error {
+	if _, wal := s.Sizes(); s.held && wal > MaxLogBytes {
+		if err := s.copyLog(nil); err != nil {
+			return err
+		}
+		if s.held {
+			return ErrHeld
+		}
+	}
 	return s.copyLog(s.tx(f))
 }
 
@@ -288,7 +296,7 @@ func (s *Store) copyLog(err error) error {
 		s.setAside()
 	case s.copyAt != was: // it was due
 		_, wal := s.Sizes()
-		s.held = wal > MaxLogBytes
+		s.held = wal > MaxLogBytes*3/4
 	}
 	// A disk that is full, say, may leave the log as it is, and rows go on into it.
 	if fault != nil {

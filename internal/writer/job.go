@@ -127,7 +127,7 @@ func (j *job) run(w *Writer) error {
 	}
 	switch {
 	case j.rewrite && store.Classify(err) != store.Fatal: // the file takes rows all the same
-	case err == nil && (w.st.Full() || w.st.Held()): // but rows are not stored
+	case err == nil && (w.st.Full() || w.st.Held() || w.crowd.refusing): // but rows are not stored
 	default:
 		w.report(err)
 	}
@@ -140,6 +140,7 @@ func (j *job) run(w *Writer) error {
 		}
 		w.publish()
 	}
+	w.measure() // who deletes is to know how long the log has become
 	if j.then != nil {
 		j.then(err)
 	}

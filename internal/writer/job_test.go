@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -415,7 +416,7 @@ func TestGrowth(t *testing.T) {
 			}
 			return time.Since(began)
 		}
-		told := f.Growth(100_000)
+		told := f.Growth(100_000, func(int64) int64 { return 1 << 40 })
 		if submit(9); len(told) != 0 {
 			t.Error("told too early")
 		}
@@ -436,6 +437,96 @@ func TestGrowth(t *testing.T) {
 		f.Unwatched()
 		if took := submit(20); took > 20*time.Millisecond {
 			t.Errorf("20 batches waited %s for nobody", took)
+		}
+	})
+}
+
+// A database that is as large as it may be grows no further: batches wait for rows to be
+// deleted, and are refused when none are. Then health says so, until there is room.
+func TestCrowded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := open(t, newPath(t), "normal")
+		defer func() {
+			if err := errors.Join(f.Close(background), f.store.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		const most = 4 << 20
+		f.Growth(1<<40, func(int64) int64 { return most })
+		n := 0
+		submit := func() error {
+			b := calls(n, n+1)
+			b.Calls[0].InputText, b.Calls[0].OutputText = new(strings.Repeat("x", 10_000)), new(strings.Repeat("y", 10_000))
+			n++
+			_, err := f.Submit(b)
+			return err
+		}
+		began := time.Now()
+		var err error
+		for err == nil && n < 1000 {
+			err = submit()
+		}
+		if n < 50 || err == nil || !strings.Contains(err.Error(), "as large as it may be") || f.Fault() != err.Error() {
+			t.Errorf("after %d calls: %v; the writer says %q", n, err, f.Fault())
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it waited %s, want a second", took)
+		}
+		if err := submit(); err == nil || time.Since(began) != time.Second {
+			t.Errorf("%v after %s, want the refusal at once", err, time.Since(began))
+		}
+		if p, err := f.store.ReadPages(t.Context()); err != nil || p.All*store.PageSize > most {
+			t.Errorf("%+v, %v", p, err)
+		}
+		time.Sleep(10 * time.Second)
+		if f.Fault() == "" {
+			t.Error("it says that there is room")
+		}
+
+		remove := func() {
+			time.Sleep(500 * time.Millisecond)
+			err := f.Do(t.Context(), func(tx *writer.Tx) error {
+				_, err := tx.DeleteCalls(t.Context(), db.DeleteCallsParams{Before: math.MaxInt64, Upto: math.MaxInt64, Lim: 120})
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		remove()
+		synctest.Wait()
+		if f.Fault() != "" {
+			t.Errorf("there is room, and it says %q", f.Fault())
+		}
+		for range 100 {
+			if err := submit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Who deletes comes while a batch waits.
+		began = time.Now()
+		go remove()
+		for range 100 {
+			if err := submit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 500*time.Millisecond {
+			t.Errorf("it waited %s for rows to be deleted", took)
+		}
+		// What was let in is stored at the end, room or not.
+		go func() {
+			time.Sleep(time.Millisecond)
+			if err := f.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}()
+		for err = nil; err == nil; {
+			err = submit()
+		}
+		if !errors.Is(err, writer.ErrClosed) {
+			t.Error(err)
 		}
 	})
 }

@@ -92,6 +92,8 @@ type Writer struct {
 	revision atomic.Int64
 	fileSize atomic.Int64
 	walSize  atomic.Int64
+	held     atomic.Bool
+	crowded  atomic.Bool
 
 	// What follows belongs to the goroutine. Slices are kept for the next group.
 	group    []*pending
@@ -105,13 +107,16 @@ type Writer struct {
 	delta    Counts        // the group's additions to the ledger
 	summary  summary       // of calls since the last sync
 	unsynced time.Time     // the first commit since the last sync, or zero
+	crowd    crowd
 }
 
 // growth tells somebody how much was stored.
 type growth struct {
 	told  chan struct{} // holds one token; nil while nobody wants to know
 	every int64
-	bytes int64 // since the last token
+	bytes int64                   // since the last token
+	most  func(bytes int64) int64 // that the database may have, given what it has
+	since int64                   // bytes since its pages were counted
 }
 
 // pending is a batch on its way through the queue.
@@ -204,12 +209,14 @@ func (w *Writer) QueueBytes() (waiting, limit int64) {
 }
 
 // Growth returns a channel that holds a token once about so many bytes were stored since
-// the last one, so that who keeps the database small need not ask all the time. There is
-// one such channel: the last call's, until Unwatched.
-func (w *Writer) Growth(every int64) <-chan struct{} {
+// the last one, so that who keeps the database small need not ask all the time. A database
+// of as many bytes as most says, given what it has, grows no further: what would make it
+// waits until rows were deleted, and there is a token for that, too. There is one such
+// channel: the last call's, until Unwatched.
+func (w *Writer) Growth(every int64, most func(int64) int64) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.growth = growth{told: make(chan struct{}, 1), every: every}
+	w.growth = growth{told: make(chan struct{}, 1), every: every, most: most, since: lookEvery}
 	return w.growth.told
 }
 
@@ -229,6 +236,7 @@ func (w *Writer) grow(group []*pending) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g := &w.growth
+	g.since += bytes
 	if g.bytes += bytes; g.told == nil || g.bytes < g.every {
 		return
 	}
@@ -287,7 +295,7 @@ func (w *Writer) Fault() string {
 }
 
 // longLog is the size of the log from which Notice tells that it cannot be emptied: with
-// twice that, nothing is stored any more.
+// half as much again, nothing is stored any more.
 const longLog = store.MaxLogBytes / 2
 
 // Notice returns what people should look at although rows are stored, or "".
@@ -298,6 +306,13 @@ func (w *Writer) Notice() string {
 	return ""
 }
 
+// Held tells whether nothing is stored because another program's reader keeps so long a log
+// from being emptied.
+func (w *Writer) Held() bool { return w.held.Load() }
+
+// Crowded tells whether what waits to be stored waits for rows to be deleted.
+func (w *Writer) Crowded() bool { return w.crowded.Load() }
+
 // Sizes returns the bytes of the database file and of its log, at most a second old.
 func (w *Writer) Sizes() (database, wal int64) { return w.fileSize.Load(), w.walSize.Load() }
 
@@ -305,6 +320,7 @@ func (w *Writer) measure() {
 	database, wal := w.st.Sizes()
 	w.fileSize.Store(database)
 	w.walSize.Store(wal)
+	w.held.Store(w.st.Held())
 }
 
 // Done is closed when the writer has ended, by Close or by itself; Err then tells why.
@@ -423,9 +439,11 @@ func (w *Writer) run() {
 	timer := time.NewTimer(syncEvery)
 	defer timer.Stop()
 	for {
-		closed := w.take()
+		closed := w.take(w.room())
 		var err error
-		if len(w.group) > 0 {
+		if len(w.group) > 0 && w.crowd.full {
+			w.refuse()
+		} else if len(w.group) > 0 {
 			if err = w.commit(); err == nil {
 				w.brake()
 			}
@@ -457,6 +475,9 @@ func (w *Writer) run() {
 			continue
 		}
 		var tick <-chan time.Time
+		if patience := w.crowd.due(); due.IsZero() || !patience.IsZero() && patience.Before(due) {
+			due = patience
+		}
 		if !due.IsZero() {
 			timer.Reset(time.Until(due))
 			tick = timer.C
@@ -491,15 +512,16 @@ func (w *Writer) end(err error) {
 	}
 }
 
-// take moves the next group out of the queue and tells whether the writer is closed.
-func (w *Writer) take() (closed bool) {
+// take moves the next group, of n batches at most, out of the queue and tells whether it is
+// among the last.
+func (w *Writer) take(n int) (closed bool) {
 	clear(w.group)
 	w.group = w.group[:0]
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var rows int
 	var bytes int64
-	for _, p := range w.queue {
+	for _, p := range w.queue[:min(n, len(w.queue))] {
 		if len(w.group) > 0 && (rows+p.batch.rows() > maxGroupRows || bytes+p.size > maxGroupBytes) {
 			break
 		}
@@ -512,7 +534,7 @@ func (w *Writer) take() (closed bool) {
 	clear(w.queue[rest:])
 	w.queue = w.queue[:rest]
 	w.bytes -= bytes
-	return w.closed
+	return w.closed && (len(w.group) > 0 || rest == 0)
 }
 
 // commit stores the group and answers it. It returns only a Fatal error.
@@ -562,6 +584,7 @@ func (w *Writer) store(group []*pending) error {
 	last, now := w.last, begun.UnixMilli()
 	w.working.Store(now)
 	err := w.st.Tx(func(q *db.Queries) error { return w.insert(q, group) })
+	w.held.Store(w.st.Held())
 	if err == nil {
 		err = w.st.Check()
 	}
@@ -652,6 +675,9 @@ func (w *Writer) sync() error {
 	defer w.reset()
 	w.takeCounts()
 	w.working.Store(time.Now().UnixMilli())
+	if w.crowd.refusing {
+		w.st.CopyBack() // nothing is stored that would have it done
+	}
 	err := w.st.SyncTx(func(q *db.Queries) error {
 		ctx := context.Background()
 		if err := w.writeDelta(ctx, q); err != nil {
@@ -667,7 +693,9 @@ func (w *Writer) sync() error {
 		err = w.st.Check()
 	}
 	w.working.Store(0)
-	w.report(err)
+	if err != nil || !w.crowd.refusing {
+		w.report(err)
+	}
 	w.measure()
 	if err != nil {
 		if store.Classify(err) == store.Rejected {
