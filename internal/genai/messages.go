@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -135,8 +136,9 @@ func indexed(prefix, role string, attrs []otlp.KeyValue) string {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b fragment) int {
-		return cmp.Or(cmp.Compare(a.message, b.message), cmp.Compare(a.list, b.list), cmp.Compare(a.item, b.item))
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(cmp.Compare(a.message, b.message), cmp.Compare(a.list, b.list), cmp.Compare(a.item, b.item)) < 0
 	})
 	b := []byte{'['}
 	for len(all) > 0 {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/kon-rad/openclaw-trace/internal/pricing/json5"
@@ -63,8 +64,9 @@ func (t *Table) with(list []override, file []byte) *Table {
 		n.own = make(map[string]*provider)
 	}
 	byProvider := make(map[string][]model)
-	slices.SortStableFunc(list, func(a, b override) int {
-		return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.model, b.model), cmp.Compare(a.period.from, b.period.from))
+	sort.SliceStable(list, func(i, j int) bool {
+		a, b := &list[i], &list[j]
+		return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.model, b.model), cmp.Compare(a.period.from, b.period.from)) < 0
 	})
 	for i, o := range list {
 		id := o.provider
@@ -339,7 +341,7 @@ func (r *reader) ranges(v *json5.Value, field string) []tier {
 		t.above = r.tokens(&span.Items[0], path+".range") - 1
 		list = append(list, t)
 	}
-	slices.SortStableFunc(list, func(a, b tier) int { return cmp.Compare(a.above, b.above) })
+	sort.SliceStable(list, func(i, j int) bool { return list[i].above < list[j].above })
 	return list
 }
 

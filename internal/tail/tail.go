@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -450,7 +451,7 @@ func (t *Tail) forget(ctx context.Context, there map[fileID]bool, now time.Time)
 			gone = append(gone, row)
 		}
 	}
-	slices.SortFunc(gone, func(a, b db.LogPosition) int { return cmp.Compare(b.UpdatedAt, a.UpdatedAt) })
+	sort.Slice(gone, func(i, j int) bool { return gone[i].UpdatedAt > gone[j].UpdatedAt })
 	kept, _ := slices.BinarySearchFunc(gone, now.Add(-forgetAfter).UnixMilli(), func(row db.LogPosition, old int64) int { return cmp.Compare(old, row.UpdatedAt) })
 	gone = gone[min(kept, max(0, maxPositions-len(t.known)+len(gone))):]
 	for some := range slices.Chunk(gone, maxRows) {

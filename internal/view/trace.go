@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
@@ -97,8 +98,9 @@ func orphaned(parts []Node) bool {
 // tree puts parts in order: children behind their parent, by time. What is part of a
 // ring has no parent that anybody would find it by; it comes last.
 func tree(id string, parts []Node) *Trace {
-	slices.SortStableFunc(parts, func(a, b Node) int {
-		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(deref(b.DurationMS), deref(a.DurationMS)))
+	sort.SliceStable(parts, func(i, j int) bool { // see sortRows
+		a, b := &parts[i], &parts[j]
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(deref(b.DurationMS), deref(a.DurationMS))) < 0
 	})
 	t := &Trace{ID: id, Nodes: make([]Node, 0, min(len(parts), maxNodes))}
 	at := make(map[string]int, len(parts))
