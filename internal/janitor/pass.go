@@ -18,6 +18,7 @@ type pass struct {
 	result Result
 
 	sizing    bool   // the size is being seen to
+	again     bool   // and much was stored meanwhile
 	exhausted bool   // there is nothing left to delete
 	over      int64  // bytes
 	problem   string // why not all is as it should be
@@ -209,7 +210,7 @@ func (p *pass) jobs(reason string, step func(tx *writer.Tx, t *tally, lim int64)
 		select {
 		case <-p.grown:
 			// What is deleted by age may take minutes, the size cannot wait for that.
-			if !p.sizing {
+			if p.again = p.sizing; !p.sizing {
 				if err := p.bySize(); err != nil {
 					return err
 				}

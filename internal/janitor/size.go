@@ -31,12 +31,11 @@ func (o *Options) high() int64 { return o.limit() - o.limit()/16 }
 func (o *Options) low() int64  { return o.limit() - o.limit()/8 }
 
 // most is where a database of so many bytes grows no further, however fast rows come in:
-// they wait then. On a volume that is too full it may grow to the floor, and a little, so
-// that small rows need not wait for large ones.
+// they wait then. On a volume that is too full it may grow to the floor.
 func (j *Janitor) most(bytes int64) int64 {
-	most := j.opts.limit() + logBytes/4
+	most := j.opts.limit() + writer.LeastRoom
 	if free, err := j.opts.Free(j.st.Path()); err == nil && j.st.Shrinks() {
-		most = min(most, max(bytes+free-j.opts.MinFreeBytes+(2<<20), j.opts.floor()))
+		most = min(most, max(bytes+free-j.opts.MinFreeBytes+writer.LeastRoom, j.opts.floor()))
 	}
 	return most
 }
@@ -120,30 +119,43 @@ func (p *pass) goal(s size) (bytes int64, reason string) {
 func (p *pass) bySize() error {
 	p.sizing = true
 	defer func() { p.sizing, p.urgent = false, false }()
+	for {
+		p.again = false
+		s, err := p.fit()
+		if err != nil {
+			return err
+		}
+		if !p.again || !p.hurry(s.live) {
+			p.judge(s)
+			return nil
+		}
+	}
+}
+
+// fit does once what bySize does.
+func (p *pass) fit() (size, error) {
+	p.exhausted = false
 	s, err := p.size()
 	if err != nil {
-		return err
+		return s, err
 	}
 	p.urgent = p.hurry(s.live)
 	if goal, reason := p.goal(s); reason != "" {
 		if err := p.shrink(goal, reason); err != nil {
-			return err
+			return s, err
 		}
 		if s, err = p.size(); err != nil {
-			return err
+			return s, err
 		}
 	}
 	p.urgent = p.hurry(s.bytes - p.opts.limit()/8)
 	if s.bytes > s.live && p.st.Shrinks() && (s.bytes > p.opts.limit() || s.bytes > p.fileGoal(s)) {
 		if err := p.giveBack(s); err != nil {
-			return err
+			return s, err
 		}
-		if s, err = p.size(); err != nil {
-			return err
-		}
+		return p.size()
 	}
-	p.judge(s)
-	return nil
+	return s, nil
 }
 
 // judge says what is still not as it should be.

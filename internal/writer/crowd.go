@@ -14,6 +14,9 @@ var errCrowded = errors.New("the database is as large as it may be, and nothing 
 const (
 	lookEvery  = 1 << 20     // bytes stored between two looks at the size
 	maxCrowded = time.Second // that a group waits for rows to be deleted
+
+	// LeastRoom is how many bytes have to be left where who deletes sees no reason to.
+	LeastRoom = 4 << 20
 )
 
 // crowd is how it stands while the database is as large as it may be (Growth). Groups
@@ -37,29 +40,30 @@ func (c *crowd) due() time.Time {
 	return c.since.Add(maxCrowded)
 }
 
-// room returns how many of the batches that wait may be taken: those that are there now,
-// or none as long as they would make the database larger than it may be.
+// room returns how many of the batches that wait may be taken: none as long as the first
+// of them would make the database larger than it may be.
 func (w *Writer) room() int {
 	c := &w.crowd
 	w.mu.Lock()
-	g, n, waiting := &w.growth, len(w.queue), w.bytes
+	g, waiting := &w.growth, len(w.queue)
 	most, told := g.most, g.told
 	if w.closed { // what was let in is stored
 		most = nil
 	}
-	look := most != nil && (c.refusing || n > 0 && (c.full || g.since >= lookEvery))
-	if look {
-		g.since = 0
-	}
+	look := most != nil && (c.refusing || waiting > 0 && (c.full || g.since+w.bytes >= lookEvery))
 	w.mu.Unlock()
+	n := waiting
 	if most == nil {
 		c.full, n = false, math.MaxInt
 	}
 	if look {
 		p, err := w.st.Pages()
-		grow := min(max(waiting, lookEvery), maxGroupBytes) - p.Free*store.PageSize
 		bytes := p.All * store.PageSize
-		c.full = err == nil && grow > 0 && bytes+grow > most(bytes)
+		left := most(bytes) - bytes + p.Free*store.PageSize
+		if c.full = false; err == nil {
+			n = w.fitting(left)
+			c.full = left < lookEvery || n == 0 && waiting > 0
+		}
 		if less := p.All < c.pages.All || p.All-p.Free < c.pages.All-c.pages.Free; less && !c.refusing {
 			c.since = time.Time{}
 		}
@@ -71,7 +75,7 @@ func (w *Writer) room() int {
 			w.report(nil)
 		}
 		*c = crowd{}
-	case n == 0 && !c.refusing:
+	case waiting == 0 && !c.refusing:
 		c.since = time.Time{}
 	case c.since.IsZero():
 		c.since = time.Now()
@@ -82,8 +86,28 @@ func (w *Writer) room() int {
 		default: // there is one already
 		}
 	}
-	if c.full && !c.inVain() {
-		return 0
+	switch {
+	case !c.full:
+		return n
+	case c.inVain():
+		return waiting // to be refused
+	}
+	return 0
+}
+
+// fitting returns how many of the batches that wait take no more than so many bytes. The
+// first may take more if that many are left as who deletes leaves at least: it would fit
+// at no other time either.
+func (w *Writer) fitting(left int64) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.growth.since = 0
+	for _, p := range w.queue {
+		if p.size > left && (n > 0 || left < LeastRoom) {
+			break
+		}
+		left -= p.size
+		n++
 	}
 	return n
 }

@@ -211,8 +211,8 @@ func (w *Writer) QueueBytes() (waiting, limit int64) {
 // Growth returns a channel that holds a token once about so many bytes were stored since
 // the last one, so that who keeps the database small need not ask all the time. A database
 // of as many bytes as most says, given what it has, grows no further: what would make it
-// waits until rows were deleted, and there is a token for that, too. There is one such
-// channel: the last call's, until Unwatched.
+// waits until rows were deleted, and there is a token for that, too. LeastRoom less is no
+// reason to wait. There is one such channel: the last call's, until Unwatched.
 func (w *Writer) Growth(every int64, most func(int64) int64) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
