@@ -382,7 +382,7 @@ func prose(r *rand.Rand, n int) string {
 
 // send posts that many requests over keep-alive connections, each as soon as its
 // connection has the answer to the last one, and returns how long each took.
-func (w workload) send(b *testing.B, addr string, templates []*template, requests int) []time.Duration {
+func (w workload) send(b testing.TB, addr string, templates []*template, requests int) []time.Duration {
 	b.Helper()
 	var wg sync.WaitGroup
 	var next atomic.Int64
