@@ -72,11 +72,6 @@ const (
 
 	checkEvery = time.Second // whether a full batch waits
 
-	// copyEvery is how many rows are marked before the log is copied into the database.
-	// Each lies in another place, unlike those that are stored, so that a whole log of them
-	// takes several times as long, and events would wait for that.
-	copyEvery = 1000
-
 	lastWords = 500 * time.Millisecond // to write down the last attempt, at the end
 )
 
@@ -100,7 +95,6 @@ type Pusher struct {
 	searches map[string]search // by kind, for errors come in between
 	settled  map[string]int64  // by kind: the last row that was delivered or given up; 0 if not known
 	failures int               // attempts in a row
-	marked   int64             // rows since the log was copied for it
 	givenUp  int               // events in a row
 	failedAt time.Time
 	told     string // the kind of reason that was logged last
@@ -406,10 +400,6 @@ func (p *Pusher) settle(v verdict, r *Result, sequence int64, began time.Time) (
 				n += marked
 			}
 			tx.Count(writer.Entry{Kind: b.kind.name, Outcome: writer.Delivered}, n)
-			if p.marked += n; p.marked >= copyEvery {
-				p.marked = 0
-				tx.CopyBack()
-			}
 			if p.opts.Format != "otlp" { // which has no such number
 				if err := tx.SetSequence(ctx, strconv.FormatInt(sequence, 10)); err != nil {
 					return err

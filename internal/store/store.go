@@ -241,19 +241,20 @@ func (s *Store) Tx(f func(*db.Queries) error) error {
 		}
 	}
 	if s.held {
-		if err := s.copyLog(nil); err != nil {
+		if err := s.copyLog(nil, s.copyAt); err != nil {
 			return err
 		}
 		if s.held {
 			return ErrHeld
 		}
 	}
-	return s.LastTx(func(q *db.Queries) error {
+	err := s.tx(func(q *db.Queries) error {
 		if err := f(q); err != nil {
 			return err
 		}
 		return s.fits()
 	})
+	return s.copyLog(err, s.copyAt)
 }
 
 // Held tells whether a reader keeps so long a log from being copied that no rows are
@@ -262,39 +263,49 @@ func (s *Store) Held() bool { return s.held }
 
 // LastTx is Tx for what is to be possible when the volume is full: deleting, and what
 // leads to it. It returns ErrHeld only when the log is as long as it can be.
+//
+// After it, the log is copied when it has a quarter of its pages: those that are changed
+// lie apart, unlike those of new rows, so that a whole log of them takes several times as
+// long, and rows would wait for that.
 func (s *Store) LastTx(f func(*db.Queries) error) error {
-	if _, wal := s.Sizes(); s.held && wal > MaxLogBytes {
-		if err := s.copyLog(nil); err != nil {
+	if s.held {
+		if err := s.copyLog(nil, s.copyAt); err != nil {
 			return err
 		}
-		if s.held {
+		if _, wal := s.Sizes(); s.held && wal > MaxLogBytes {
 			return ErrHeld
 		}
 	}
-	return s.copyLog(s.tx(f))
+	err := s.tx(f)
+	due := s.copyAt
+	if due <= CheckpointPages { // no reader was in the way
+		due = min(due, CheckpointPages/4)
+	}
+	return s.copyLog(err, due)
 }
 
-// copyLog has the log copied if that is due, after a transaction whose error it returns.
-func (s *Store) copyLog(err error) error {
+// copyLog has the log copied if it has so many pages, after a transaction whose error it
+// returns.
+func (s *Store) copyLog(err error, due int) error {
 	if isFull(err) || errors.Is(err, ErrNoRoom) {
 		// The log may be all that has no room, and it can be written over once it is copied.
-		s.copyAt = 0
+		due = 0
 	} else if err != nil {
 		return err
 	}
-	copied, fault := false, error(nil)
-	was := s.copyAt
 	if s.held {
-		was = 0 // its reader may have gone
+		due = 0 // its reader may have gone
 	}
-	if s.copyAt, copied, fault = copyBack(context.Background(), s.conn.Conn, was); Classify(fault) == Fatal {
+	next, copied, fault := copyBack(context.Background(), s.conn.Conn, due)
+	if Classify(fault) == Fatal {
 		return errors.Join(err, fmt.Errorf("checkpoint: %w", fault))
 	}
 	switch {
 	case copied:
-		s.held = false
+		s.copyAt, s.held = next, false
 		s.setAside()
-	case s.copyAt != was: // it was due
+	case next != due: // it was due
+		s.copyAt = next
 		_, wal := s.Sizes()
 		s.held = wal > MaxLogBytes*3/4
 	}
