@@ -197,14 +197,14 @@ func TestProxy(t *testing.T) {
 			return
 		}
 		defer up.Close()
-		w.WriteHeader(http.StatusOK)
-		down, _, err := http.NewResponseController(w).Hijack()
+		down, sent, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer down.Close()
-		go io.Copy(up, down)
+		io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n")
+		go io.Copy(up, sent)
 		io.Copy(down, up)
 	}))
 	defer proxy.Close()
