@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kon-rad/openclaw-trace/db"
+	"github.com/kon-rad/openclaw-trace/internal/store"
 	"github.com/kon-rad/openclaw-trace/internal/writer"
 )
 
@@ -165,9 +166,10 @@ const (
 	jobRows = 1000                  // a job ends after so many in any case
 
 	// While the database is too large, rows come in faster than they go. Senders have to
-	// wait then, though not as long as it takes them to give up.
+	// wait then, though not as long as it takes them to give up. A row, or a page that is
+	// given back, may add a page to the log, which is not to get longer than it should.
 	urgentTime = 200 * time.Millisecond
-	urgentRows = 10_000
+	urgentRows = store.CheckpointPages
 
 	chunkTime = 2 * time.Millisecond
 	maxChunk  = 32

@@ -31,11 +31,13 @@ func (o *Options) high() int64 { return o.limit() - o.limit()/16 }
 func (o *Options) low() int64  { return o.limit() - o.limit()/8 }
 
 // most is where a database of so many bytes grows no further, however fast rows come in:
-// they wait then. On a volume that is too full it may grow to the floor.
+// they wait then. On a volume that is too full it may grow to the floor, or to what leaves
+// room where goal sees no reason to delete.
 func (j *Janitor) most(bytes int64) int64 {
 	most := j.opts.limit() + writer.LeastRoom
 	if free, err := j.opts.Free(j.st.Path()); err == nil && j.st.Shrinks() {
-		most = min(most, max(bytes+free-j.opts.MinFreeBytes+writer.LeastRoom, j.opts.floor()))
+		floor := max(j.opts.floor(), j.opts.floor()-j.opts.spare()/2+writer.LeastRoom)
+		most = min(most, max(bytes+free-j.opts.MinFreeBytes+writer.LeastRoom, floor))
 	}
 	return most
 }

@@ -42,7 +42,7 @@ var kinds = [...]kind{
 	{
 		name: writer.KindError,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingErrors(ctx, db.ListPendingErrorsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			rows, err := q.ListPendingErrors(ctx, db.ListPendingErrorsParams{After: b.last, Upto: b.upto(), Lim: b.page()})
 			return each(b, rows, err, func(r *db.ErrorEvent) (int64, string) { return r.ID, r.TraceID }, encoder.errorEvent)
 		},
 		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
@@ -59,7 +59,7 @@ var kinds = [...]kind{
 	{
 		name: writer.KindCall,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingCalls(ctx, db.ListPendingCallsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			rows, err := q.ListPendingCalls(ctx, db.ListPendingCallsParams{After: b.last, Upto: b.upto(), Lim: b.page()})
 			return each(b, rows, err, func(r *db.LLMTrace) (int64, string) { return r.ID, r.TraceID }, encoder.call)
 		},
 		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
@@ -76,7 +76,7 @@ var kinds = [...]kind{
 	{
 		name: writer.KindSpan,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingSpans(ctx, db.ListPendingSpansParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			rows, err := q.ListPendingSpans(ctx, db.ListPendingSpansParams{After: b.last, Upto: b.upto(), Lim: b.page()})
 			return each(b, rows, err, func(r *db.Span) (int64, string) { return r.ID, r.TraceID }, encoder.span)
 		},
 		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
@@ -93,7 +93,7 @@ var kinds = [...]kind{
 	{
 		name: writer.KindEvent,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingEvents(ctx, db.ListPendingEventsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			rows, err := q.ListPendingEvents(ctx, db.ListPendingEventsParams{After: b.last, Upto: b.upto(), Lim: b.page()})
 			return each(b, rows, err, func(r *db.CustomEvent) (int64, string) { return r.ID, r.TraceID }, encoder.event)
 		},
 		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
@@ -110,7 +110,7 @@ var kinds = [...]kind{
 	{
 		name: writer.KindReading,
 		read: func(ctx context.Context, q *db.Queries, b *batch) (int, error) {
-			rows, err := q.ListPendingReadings(ctx, db.ListPendingReadingsParams{After: b.last, Upto: b.last + reach, Lim: b.page()})
+			rows, err := q.ListPendingReadings(ctx, db.ListPendingReadingsParams{After: b.last, Upto: b.upto(), Lim: b.page()})
 			return each(b, rows, err, func(r *db.SystemMetric) (int64, string) { return r.ID, r.TraceID }, encoder.reading)
 		},
 		first: func(ctx context.Context, q *db.Queries, after int64) (int64, error) {
@@ -206,6 +206,9 @@ func (b *batch) page() int64 {
 	return page
 }
 
+// upto returns the id up to which rows are to be read next.
+func (b *batch) upto() int64 { return b.last + min(reach, math.MaxInt64-b.last) }
+
 // fill reads rows until the batch is full or none is left. after is the last row of the
 // batch before, or 0 if that is not known.
 func (b *batch) fill(ctx context.Context, q *db.Queries, after int64) error {
@@ -221,7 +224,7 @@ func (b *batch) fill(ctx context.Context, q *db.Queries, after int64) error {
 			}
 			b.last = first - 1
 		}
-		upto, want := b.last+reach, int(b.page())
+		upto, want := b.upto(), int(b.page())
 		rows, err := b.kind.read(ctx, q, b)
 		if err != nil {
 			return err

@@ -1,6 +1,8 @@
 package push_test
 
 import (
+	"database/sql"
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
@@ -100,4 +102,31 @@ func TestReleasedLongAfter(t *testing.T) {
 			x.check()
 		})
 	}
+}
+
+// Ids may be as large as they can be.
+func TestLargestIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newWorld(t)
+		defer x.close()
+		x.net.setDown(true)
+		x.calls(0, 2)
+		c, err := sql.Open("sqlite", "file:"+x.path+"?_pragma=busy_timeout(10000)")
+		if err == nil {
+			_, err = c.Exec("UPDATE llm_traces SET id = 9223372036854775800 WHERE id = 2")
+			err = errors.Join(err, c.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.calls(2, 4)
+		x.net.setDown(false)
+		if r, err := x.p.Now(t.Context()); err != nil || r.Delivered != 4 || r.Pending != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		x.calls(4, 6)
+		if r, err := x.p.Now(t.Context()); err != nil || r.Delivered != 2 || r.Pending != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 }

@@ -63,7 +63,7 @@ const (
 
 	maxAge     = 32 * 24 * time.Hour
 	keepSlots  = 2 * day // for so long, though the day is known
-	maxHeld    = 100_000 // of SessionSums.size, which is 5 MB
+	maxHeld    = 100_000 // of SessionSums.size, which is 5 MB; with calls that came late, twice that
 	maxArrived = 10_000  // calls, from where on it is no more work to begin anew
 
 	// sumBudget is how long calls are summed for an answer.
@@ -147,7 +147,7 @@ func (m *SessionSums) catchUp(ctx context.Context, q *db.Queries) error {
 	if err != nil {
 		return err
 	}
-	if len(m.slots)+len(m.days) == 0 || newest-m.upto > maxArrived || len(m.names) > maxHeld {
+	if len(m.slots)+len(m.days) == 0 || newest-m.upto > maxArrived || len(m.names) > maxHeld || m.size > 2*maxHeld {
 		m.slots, m.days, m.size = make(map[int64][]used), make(map[int64][]used), 0
 		m.sessions, m.names = make(map[string]uint32), nil
 		m.upto = max(m.upto, newest)
@@ -327,7 +327,9 @@ func (s *summing) keep(start int64, list []used) {
 			delete(s.slots, at)
 		}
 	}
-	s.hold(s.days, first, whole)
+	if _, ok := s.days[first]; !ok { // or it may know calls that are gone by now
+		s.hold(s.days, first, whole)
+	}
 }
 
 // hold remembers what began at start if there is room. Of a session there may be several

@@ -139,3 +139,60 @@ func topIs(t *testing.T, what string, top *view.TopSessions, n int, want map[str
 		t.Errorf("%s: the dearest (-want +got):\n%s", what, diff)
 	}
 }
+
+// What is remembered is bounded, and it is known how much that is, whatever ranges are
+// asked about and however many calls come late.
+func TestSessionSumsAreBounded(t *testing.T) {
+	t.Parallel()
+	skipSlow(t)
+	d := open(t)
+	known := new(view.SessionSums)
+	now := time.UnixMilli(1_790_000_000_000).Truncate(24 * time.Hour).Add(13 * time.Hour)
+	most := 0
+	const day = 24 * time.Hour
+	ask := func(since, until time.Duration) {
+		t.Helper()
+		err := d.st.Read(context.Background(), func(q *db.Queries) error {
+			_, err := view.Remembering(q, now, known).TopSessions(context.Background(), view.Filter{Since: view.Instant{Ago: since}, Until: view.Instant{Ago: until}}, 5)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		believed, held := known.Size()
+		if believed != held {
+			t.Fatalf("it holds %d and believes %d", held, believed)
+		}
+		most = max(most, held)
+	}
+	n := 0
+	late := func(calls int, within time.Duration) {
+		b := new(writer.Batch)
+		for range calls {
+			n++
+			at := now.Add(-time.Duration(n%3000) * within / 3000)
+			c := db.InsertLLMTraceParams{TraceID: id('c', n), CreatedAt: at.UnixMilli(), Provider: "p", Model: "m", Status: "ok", SessionID: new(fmt.Sprint(n % 9973)), CostUSD: new(1e4 / float64(n))}
+			b.Calls = append(b.Calls, c)
+		}
+		d.submit(b)
+	}
+	late(1, 20*day*3000)
+	for range 6 {
+		late(4000, 6*day)
+	}
+	d.close() // so that sessions have their rows
+	d.reopen()
+	for i := range time.Duration(20) {
+		ask(10*day, 0)
+		ask(10*day, 3*day+i*200*time.Minute)
+		ask(6*day+13*time.Hour-i%3*time.Hour, 0)
+		ask(5*day-i*10*time.Minute, 2*day)
+	}
+	for range 30 {
+		late(6000, 47*time.Hour)
+		ask(10*day, 0)
+	}
+	if most > 2*view.MaxHeld+2*6000 {
+		t.Errorf("it held %d", most)
+	}
+}

@@ -530,3 +530,28 @@ func TestCrowded(t *testing.T) {
 		}
 	})
 }
+
+// That there is room is noticed although nobody sends, and whoever made it did not tell.
+func TestRoomWithoutBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := open(t, newPath(t), "normal")
+		var most atomic.Int64
+		f.Growth(1<<40, func(int64) int64 { return most.Load() })
+		if _, err := f.Submit(calls(0, 1)); err == nil || f.Fault() != err.Error() {
+			t.Errorf("%v; the writer says %q", err, f.Fault())
+		}
+		time.Sleep(time.Minute)
+		if f.Fault() == "" {
+			t.Error("it says that there is room")
+		}
+		most.Store(1 << 40)
+		time.Sleep(2 * time.Second)
+		if f.Fault() != "" || f.Crowded() {
+			t.Errorf("there is room, and it says %q", f.Fault())
+		}
+		if err := errors.Join(f.Close(background), f.store.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}

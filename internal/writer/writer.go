@@ -708,6 +708,9 @@ func (w *Writer) sync() error {
 		return err
 	}
 	w.unsynced = time.Time{}
+	if w.crowd.refusing {
+		w.unsynced = time.Now() // so that room is noticed that nobody tells of
+	}
 	w.summary.reset()
 	w.publish()
 	return nil
