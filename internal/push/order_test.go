@@ -58,8 +58,8 @@ func TestOrderOfArrival(t *testing.T) {
 	})
 }
 
-// What is released from quarantine is delivered, however much was delivered since, by the
-// process that is running and by one that is started then.
+// What is released from quarantine is delivered before what came later, however much was
+// delivered since, by the process that is running and by one that is started then.
 func TestReleasedLongAfter(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -81,6 +81,7 @@ func TestReleasedLongAfter(t *testing.T) {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			x.answers(nil)
+			before := len(x.batches())
 			x.net.setDown(true)
 			x.calls(all, all+1)
 			for _, released := range []string{id(3), id(4)} {
@@ -98,6 +99,15 @@ func TestReleasedLongAfter(t *testing.T) {
 			}
 			if b := x.w.Books(); b.Delivered != all+1 || b.Quarantined != 0 || b.Pending() != 0 {
 				t.Errorf("restart %t: books %+v", restart, b)
+			}
+			var got []string
+			for _, s := range x.batches()[before:] {
+				for _, e := range s.batch.Events {
+					got = append(got, e.TraceID)
+				}
+			}
+			if !slices.Equal(got, []string{id(3), id(4), id(all)}) {
+				t.Errorf("restart %t: then came %v", restart, got)
 			}
 			x.check()
 		})

@@ -94,6 +94,7 @@ type Pusher struct {
 	pace     int               // rows that a batch may have, for a slow connection
 	searches map[string]search // by kind, for errors come in between
 	settled  map[string]int64  // by kind: the last row that was delivered or given up; 0 if not known
+	given    int64             // in quarantine at the last look
 	failures int               // attempts in a row
 	givenUp  int               // events in a row
 	failedAt time.Time
@@ -305,6 +306,11 @@ func (p *Pusher) step(ctx context.Context, r *Result) (more bool, wait time.Dura
 		return false, 0, nil
 	}
 	b := &p.batch
+	quarantined := p.w.Books().Quarantined
+	if quarantined < p.given {
+		clear(p.settled) // they wait again, before what was settled since
+	}
+	p.given = quarantined
 	b.kind, b.limit = k, min(p.pace, cmp.Or(p.searches[k.name].limit, maxBatch))
 	var meta db.PushMetaRow
 	err = p.st.Read(ctx, func(q *db.Queries) error {
