@@ -8,8 +8,8 @@ import (
 // A flood of several times what the database may have is taken: senders wait for room,
 // and none is refused. That what was let in is stored, the answers say.
 func TestFloodAtTheBudget(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it stores and deletes 240 MB, in no other way under the race detector")
+	if !*long {
+		t.Skip("takes long")
 	}
 	load := workload{conns: 8, events: 10, text: 4 << 10}
 	in := newInstance(t, dbPath(t), "OCT_MAX_DB_BYTES=64MiB")

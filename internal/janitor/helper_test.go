@@ -3,6 +3,7 @@ package janitor_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -111,6 +112,15 @@ func (x *world) submit(b *writer.Batch) {
 	x.t.Helper()
 	if _, err := x.w.Submit(b); err != nil {
 		x.t.Fatal(err)
+	}
+}
+
+// patiently stores b however slow the machine is.
+func (x *world) patiently(b *writer.Batch) error {
+	for {
+		if _, err := x.w.Submit(b); !errors.Is(err, writer.ErrTimeout) {
+			return err
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func (x *world) flood(senders, batches int) (refused error) {
 				for range 40 {
 					b.Calls = append(b.Calls, x.call(time.Now(), 12_000))
 				}
-				if _, err := x.w.Submit(b); err != nil {
+				if err := x.patiently(b); err != nil {
 					mu.Lock()
 					refused = err
 					mu.Unlock()
