@@ -2660,7 +2660,8 @@ type SumUsagePartsRow struct {
 	Unpriced         int64
 }
 
-// By time alone, which takes half as long.
+// By time alone, which takes half as long. It repeats what SumUsage reads, since SumUsage
+// with its names left empty makes a page of the dashboard take 1 ms more of 9.
 func (q *Queries) SumUsageParts(ctx context.Context, arg SumUsagePartsParams) ([]SumUsagePartsRow, error) {
 	rows, err := q.db.QueryContext(ctx, sumUsageParts,
 		arg.Origin,

@@ -300,7 +300,8 @@ WHERE (CAST(@provider AS TEXT) = '' OR u.provider = @provider)
 GROUP BY 1, 2, 3, 4, 5;
 
 -- name: SumUsageParts :many
--- By time alone, which takes half as long.
+-- By time alone, which takes half as long. It repeats what SumUsage reads, since SumUsage
+-- with its names left empty makes a page of the dashboard take 1 ms more of 9.
 SELECT CAST((u.at - CAST(@origin AS INTEGER)) / CAST(@width AS INTEGER) AS INTEGER) AS bucket,
     CAST(SUM(u.calls) AS INTEGER) AS calls,
     CAST(SUM(CASE WHEN u.status <> 'ok' THEN u.calls ELSE 0 END) AS INTEGER) AS failed,

@@ -278,7 +278,7 @@ func (s *Store) LastTx(f func(*db.Queries) error) error {
 	}
 	err := s.tx(f)
 	due := s.copyAt
-	if due <= CheckpointPages { // no reader was in the way
+	if due <= CheckpointPages { // else a reader has held a whole log, and each try is in vain
 		due = min(due, CheckpointPages/4)
 	}
 	return s.copyLog(err, due)
